@@ -1,0 +1,162 @@
+"""Make the README's picture: a real server, real commands, what they really printed.
+
+    .venv/bin/python docs/make_pictures.py
+
+``python3 dev.py docs`` runs it.  Writes docs/images/terminal.svg, which needs no font and no file from elsewhere.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from rich.console import Console
+from rich.terminal_theme import TerminalTheme
+from rich.text import Text
+
+PICTURE = Path(__file__).parent / "images" / "terminal.svg"
+DOORWARD = Path(sys.executable).parent / "doorward"
+PATIENCE_SECONDS = 20
+
+THEME = TerminalTheme(
+    (17, 24, 39),
+    (229, 231, 235),
+    [
+        (55, 65, 81),
+        (248, 113, 113),
+        (74, 222, 128),
+        (250, 204, 21),
+        (96, 165, 250),
+        (192, 132, 252),
+        (34, 211, 238),
+        (229, 231, 235),
+    ],
+)
+
+FORMAT = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {terminal_width} {terminal_height}" role="img">
+<title>A terminal: signing up, signing in, a lost reply made good, a thief found out, and the session explained</title>
+<style>
+.{unique_id}-matrix {{ font: {char_height}px ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", monospace; }}
+{styles}
+</style>
+<defs>
+<clipPath id="{unique_id}-clip-terminal"><rect width="{terminal_width}" height="{terminal_height}"/></clipPath>{lines}
+</defs>
+<rect fill="#111827" width="{terminal_width}" height="{terminal_height}" rx="10"/>
+<g transform="translate(12, 10)" clip-path="url(#{unique_id}-clip-terminal)">{backgrounds}
+<g class="{unique_id}-matrix">{matrix}</g></g></svg>
+"""
+
+
+class Scene:
+    """A terminal that remembers what was typed into it."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.console = Console(record=True, width=112, file=io.StringIO(), force_terminal=True)
+        self.folder = folder
+        self.address = f"http://127.0.0.1:{port}"
+        self.environment = {
+            **os.environ,
+            "COLUMNS": str(self.console.width),
+            "DOORWARD_PORT": str(port),
+            "PATH": f"{DOORWARD.parent}:{os.environ['PATH']}",
+        }
+
+    def say(self, text: str) -> None:
+        self.console.print(Text(f"# {text}", style="cyan"))
+
+    def shown(self, text: str) -> str:
+        """What a reader sees: the default address in the place of a free one, and no credential whole."""
+        return shorten(text.replace(self.address, "http://127.0.0.1:8000"))
+
+    def run(self, command: str) -> str:
+        """Run a command and show it with what it printed, credentials shortened."""
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+        output = (done.stdout + done.stderr).strip()
+        self.console.print(Text("$ ", style="green") + Text(self.shown(command), style="bold"))
+        self.console.print(Text(self.shown(pretty(output))))
+        self.console.print()
+        return output
+
+
+def shorten(text: str) -> str:
+    """Keep the beginning of credentials: enough to recognise, nothing to use."""
+    text = re.sub(r"\b(eyJ[\w-]{6})[\w.-]+", r"\1…", text)
+    return re.sub(r"\b(dw[rs]_)[\w-]+([\w-]{6})\b", r"\1…\2", text)
+
+
+def pretty(output: str) -> str:
+    """JSON on one line, what is inside its members left out."""
+    try:
+        members = json.loads(output)
+    except ValueError:
+        return output
+    inside = {name: {"…": "…"} if isinstance(value, dict) else value for name, value in members.items()}
+    return json.dumps(inside, ensure_ascii=False).replace('{"…": "…"}', "{…}")
+
+
+def play(scene: Scene) -> None:
+    json_type = "-H 'content-type: application/json'"
+    person = '{"email": "ada@example.com", "password": "correct horse battery staple"}'
+    scene.run(f"curl -s {scene.address}/v1/accounts {json_type} -d '{person}'")
+    signed_in = json.loads(scene.run(f"curl -s {scene.address}/v1/sessions {json_type} -d '{person}'"))
+    form = f"-d grant_type=refresh_token -d refresh_token={signed_in['refresh_token']}"
+    scene.say("refresh; the reply is lost, so refresh again with the same token: nobody is signed out")
+    scene.run(f"curl -s {scene.address}/v1/token {form}")
+    refreshed = json.loads(scene.run(f"curl -s {scene.address}/v1/token {form}"))
+    scene.run(f"curl -s {scene.address}/v1/sessions/current -H 'authorization: Bearer {refreshed['access_token']}'")
+    scene.say("much later somebody presents a stolen copy of the first token: that session ends, and says why")
+    scene.run(f"curl -s {scene.address}/v1/token -A thief/1.0 {form}")
+    scene.run(f"doorward sessions explain {signed_in['session']['id']}")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name, socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        scene = Scene(Path(name), port)
+        server = subprocess.Popen(
+            # Without the grace, later is now.
+            [DOORWARD, "serve"],
+            cwd=name,
+            env={**scene.environment, "DOORWARD_REFRESH_GRACE": "0"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_until_it_serves(scene.address, server)
+            play(scene)
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(PATIENCE_SECONDS)
+    PICTURE.parent.mkdir(exist_ok=True)
+    PICTURE.write_text(scene.console.export_svg(theme=THEME, code_format=FORMAT, unique_id="doorward"))
+    print(f"wrote {PICTURE.name}")
+
+
+def wait_until_it_serves(address: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{address}/healthz", timeout=1):
+                return
+        except OSError:
+            time.sleep(0.05)
+    sys.exit("the server did not start")
+
+
+if __name__ == "__main__":
+    main()

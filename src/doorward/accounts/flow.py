@@ -1,0 +1,127 @@
+"""Signing up, changing passwords, and what administrators do to accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from doorward.accounts.model import Account, AccountChange
+from doorward.accounts.rules import parse_email, parse_name, parse_roles
+from doorward.audit.model import Action, Actor, AuditEvent, Origin
+from doorward.authenticators.strength import judge_strength
+from doorward.deployment import Deployment
+from doorward.errors import EmailTaken, InvalidCredentials, NotFound, StoreUnavailable
+from doorward.ports import Page
+from doorward.principal import Principal
+from doorward.secret import Secret
+from doorward.sessions.model import AccountMoved, EndReason, Session
+from doorward.wire.handle import SECRET_BYTES, Handle, hash_secret, write_handle
+from doorward.wire.identifiers import new_identifier
+
+
+async def sign_up(
+    deployment: Deployment,
+    *,
+    email: str,
+    password: Secret,
+    name: str | None = None,
+    roles: Sequence[str] = (),
+    actor: Actor,
+) -> Account:
+    """Open an account.
+
+    Raises:
+        EmailTaken: the address has one.
+        WeakPassword: it is too short or guessed too easily.
+        ValidationFailed: the address, the name or the password will not do.
+        RateLimited: too many from this address.
+    """
+    address = parse_email(email)
+    name = parse_name(name)
+    granted = parse_roles(roles)
+    deployment.limits.before_sign_up(actor.origin.ip)
+    about = [address.address, *([name] if name else [])]
+    await deployment.hashing.run(lambda: judge_strength(password, about=about))
+    account = Account(
+        id=new_identifier(deployment.entropy),
+        email=address.address,
+        email_key=address.key,
+        name=name,
+        password_hash=await deployment.hashing.hash(password),
+        roles=granted,
+        created_at=await deployment.store.now(),
+    )
+    if not await deployment.store.create_account(account, actor=actor):
+        raise EmailTaken
+    return account
+
+
+async def change_password(
+    deployment: Deployment, principal: Principal, *, current: Secret, new: Secret, origin: Origin
+) -> Secret | None:
+    """Change the password of whoever knows it; every other session of the account ends.
+
+    Returns:
+        the session's new handle where a handle carries it: a credential from before must not outlive the change.
+
+    Raises:
+        InvalidCredentials: the current password is wrong.
+        WeakPassword: the new one is guessed too easily.
+    """
+    actor = Actor(name=principal.subject, origin=origin)
+    account = await read_account(deployment, principal.subject)
+    deployment.limits.before_sign_in(origin.ip, account.email_key)
+    if not await deployment.hashing.verify(current, account.password_hash):
+        await deployment.store.record(
+            AuditEvent(action=Action.PASSWORD_REFUSED, actor=actor, account=account.id, session=principal.session_id)
+        )
+        raise InvalidCredentials("the current password is wrong")
+    deployment.limits.after_sign_in(account.email_key)
+    about = [account.email, *([account.name] if account.name else [])]
+    await deployment.hashing.run(lambda: judge_strength(new, about=about, field="new_password"))
+    keep = (await deployment.store.session_by_id(principal.session_id)).session
+    secret = deployment.entropy(SECRET_BYTES) if keep is not None and keep.strategy == "session" else None
+    outcome = await deployment.store.change_password(
+        account,
+        await deployment.hashing.hash(new),
+        keep=keep,
+        new_secret_hash=hash_secret(secret) if secret is not None else None,
+        ending=deployment.ending(EndReason.PASSWORD_CHANGED, actor),
+    )
+    if isinstance(outcome, AccountMoved):
+        raise StoreUnavailable(detail="the account changed while its password was being changed")
+    deployment.live.merge(outcome.revocations)
+    return write_handle(Handle(key=keep.key, secret=secret)) if keep is not None and secret is not None else None
+
+
+async def read_account(deployment: Deployment, account_id: str) -> Account:
+    """One account.  Raises NotFound."""
+    account = await deployment.store.account(account_id)
+    if account is None:
+        raise NotFound
+    return account
+
+
+async def find_accounts(deployment: Deployment, page: Page, *, query: str = "") -> Sequence[Account]:
+    """Accounts whose e-mail or name contains the query."""
+    return await deployment.store.accounts(page, query=query)
+
+
+async def change_account(deployment: Deployment, account_id: str, change: AccountChange, *, actor: Actor) -> Account:
+    """Change an account; disabling it ends all its sessions at once.  Raises NotFound, ValidationFailed."""
+    checked = AccountChange(
+        name=parse_name(change.name),
+        roles=parse_roles(change.roles) if change.roles is not None else None,
+        disabled=change.disabled,
+    )
+    ending = deployment.ending(EndReason.ACCOUNT_DISABLED, actor)
+    changed = await deployment.store.change_account(account_id, checked, ending)
+    if changed is None:
+        raise NotFound
+    deployment.live.merge(changed.revocations)
+    return changed.account
+
+
+async def sessions_of(deployment: Deployment, account_id: str) -> Sequence[Session]:
+    """The sessions of an account that stand.  Raises NotFound where there is no such account."""
+    await read_account(deployment, account_id)
+    return await deployment.store.sessions_of(account_id)

@@ -1,0 +1,55 @@
+"""What an account is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from doorward.revocation.model import Revocation
+from doorward.secret import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One row of the account table.
+
+    Args:
+        id: opaque, the claim ``sub``.
+        email: as its owner wrote it, normalised.
+        email_key: what two spellings of one address have in common; unique.
+        email_verified: whether somebody proved to read it.
+        name: what to call the person, or None.
+        password_hash: the PHC string of argon2id, or None where no password is set.
+        roles: sorted.
+        version: raised whenever everything that was issued before must stop being accepted (claim ``ver``).
+        created_at: UTC.
+        disabled_at: UTC, or None while the account may sign in.
+    """
+
+    id: str
+    email: str
+    email_key: str
+    email_verified: bool = False
+    name: str | None = None
+    password_hash: Secret | None = field(default=None, repr=False, compare=False)
+    roles: tuple[str, ...] = ()
+    version: int = 0
+    created_at: datetime
+    disabled_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountChange:
+    """What an administrator changes of an account; None leaves a field as it is."""
+
+    name: str | None = None
+    roles: tuple[str, ...] | None = None
+    disabled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountChanged:
+    """The change took, with what follows from it."""
+
+    account: Account
+    revocations: tuple[Revocation, ...] = ()

@@ -1,0 +1,1 @@
+"""The audit trail: what happened to whom, from where, with what outcome."""

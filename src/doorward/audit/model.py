@@ -1,0 +1,82 @@
+"""An event of the audit trail, and the names that events go by.
+
+Events are past tense, ``noun.verbed``.  They are written in the transaction of the change that they tell of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """What happened."""
+
+    ACCOUNT_CREATED = "account.created"
+    ACCOUNT_CHANGED = "account.changed"
+    ACCOUNT_DISABLED = "account.disabled"
+    ACCOUNT_ENABLED = "account.enabled"
+    PASSWORD_CHANGED = "password.changed"  # noqa: S105 -- the name of an event
+    PASSWORD_REFUSED = "password.refused"  # noqa: S105 -- the name of an event
+    PASSWORD_REHASHED = "password.rehashed"  # noqa: S105 -- the name of an event
+    SESSION_STARTED = "session.started"
+    SESSION_REFUSED = "session.refused"
+    SESSION_ENDED = "session.ended"
+    SESSION_MOVED = "session.moved"
+    REFRESH_ROTATED = "refresh.rotated"
+    REFRESH_RETRIED = "refresh.retried"
+    REFRESH_WAITED = "refresh.waited"
+    REFRESH_RECOVERED = "refresh.recovered"
+    REFRESH_HEALED = "refresh.healed"
+    REFRESH_AHEAD = "refresh.ahead"
+    REFRESH_REUSED = "refresh.reused"
+    REFRESH_REFUSED = "refresh.refused"
+    KEY_CREATED = "key.created"
+    KEY_ACTIVATED = "key.activated"
+    KEY_RETIRED = "key.retired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a request came from: the client's address and what it calls itself, each None where unknown."""
+
+    ip: str | None = None
+    user_agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """On whose behalf something is done, and from where.
+
+    Args:
+        name: an account's id, ``admin-key``, ``command-line``, ``housekeeping``, or None before anybody is known.
+        origin: where the request came from.
+    """
+
+    name: str | None = None
+    origin: Origin = field(default_factory=Origin)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEvent:
+    """One line of the trail.
+
+    Args:
+        action: what happened.
+        actor: who did it, from where.
+        account: to which account, or None.
+        session: to which session, by its public id, or None.
+        detail: what else a reader needs, plain JSON values, nothing secret.
+        at: when, UTC by the store's clock; None until it is written.
+        id: its place in the trail; None until it is written.
+    """
+
+    action: Action
+    actor: Actor
+    account: str | None = None
+    session: str | None = None
+    detail: Mapping[str, str | int | bool | None] = field(default_factory=dict)
+    at: datetime | None = None
+    id: int | None = None

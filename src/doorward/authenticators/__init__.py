@@ -1,0 +1,1 @@
+"""Authenticators: what proves that somebody is the owner of an account."""

@@ -1,0 +1,139 @@
+"""``doorward accounts``: create, list, disable, enable."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from doorward.cli.flags import AsJson, Config, Cursor, Database, Limit, WhichAccount, group
+from doorward.cli.opening import command_line, find_account, opened
+
+_LONGEST_LINE = 4096
+
+app = group("Open, find, disable and enable accounts.")
+
+
+@app.command()
+def create(
+    email: Annotated[str, typer.Argument(help="The address to sign in with.")],
+    *,
+    name: Annotated[
+        Optional[str],  # noqa: UP045 -- evaluated by typer
+        typer.Option(help="What to call the person.", show_default=False),
+    ] = None,
+    role: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="A role, such as admin; may be repeated.", show_default=False),
+    ] = None,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")
+    ] = False,
+    database: Database = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Open an account.  The password is asked for: as an argument it would stay in the shell's history."""
+    from doorward.blocking import run_blocking
+    from doorward.cli.output import plain, print_json
+    from doorward.http.shapes import admin_account_json
+    from doorward.secret import Secret
+
+    password = Secret(_read_password(from_stdin=password_stdin))
+    with opened(config=config, database=database) as auth:
+        account = run_blocking(
+            auth.sign_up(email=email, password=password, name=name, roles=role or (), actor=command_line())
+        )
+    if as_json:
+        print_json({"account": admin_account_json(account)})
+    else:
+        print(f"Account {account.id} for {plain(account.email)} is open.")
+
+
+def _read_password(*, from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline(_LONGEST_LINE).rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise typer.BadParameter(
+            "There is no terminal to ask for the password on.  Hand it over with --password-stdin."
+        )
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+@app.command("list")
+def list_accounts(
+    query: Annotated[str, typer.Argument(help="A part of the address or the name.", show_default=False)] = "",
+    *,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    database: Database = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find accounts."""
+    from msgspec import UNSET
+
+    from doorward.blocking import run_blocking
+    from doorward.cli.output import print_json, print_table, time
+    from doorward.http.cursors import parse_page, write_cursor
+    from doorward.http.shapes import AccountList, admin_account_json
+
+    page = parse_page("accounts", limit=limit, cursor=cursor if cursor is not None else UNSET)
+    with opened(config=config, database=database) as auth:
+        found = run_blocking(auth.find_accounts(page, query=query))
+    following = write_cursor("accounts", found[-1].id) if len(found) == limit else None
+    if as_json:
+        print_json(AccountList(accounts=tuple(map(admin_account_json, found)), next_cursor=following))
+        return
+    print_table(
+        ("id", "e-mail", "name", "roles", "since", "state"),
+        [
+            (
+                each.id,
+                each.email,
+                each.name,
+                " ".join(each.roles) or None,
+                time(each.created_at),
+                _state(each.disabled_at),
+            )
+            for each in found
+        ],
+    )
+    if following is not None:
+        print(f"There may be more: --cursor {following}")
+
+
+def _state(disabled_at: object) -> str:
+    return "enabled" if disabled_at is None else "disabled"
+
+
+@app.command()
+def disable(
+    account: WhichAccount, *, database: Database = None, config: Config = None, as_json: AsJson = False
+) -> None:
+    """Keep an account from signing in, and end all its sessions at once."""
+    _set_disabled(account, disabled=True, database=database, config=config, as_json=as_json)
+
+
+@app.command()
+def enable(account: WhichAccount, *, database: Database = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Let a disabled account sign in again.  The sessions that ended stay so."""
+    _set_disabled(account, disabled=False, database=database, config=config, as_json=as_json)
+
+
+def _set_disabled(account: str, *, disabled: bool, database: str | None, config: Path | None, as_json: bool) -> None:
+    from doorward.accounts.model import AccountChange
+    from doorward.blocking import run_blocking
+    from doorward.cli.output import plain, print_json
+    from doorward.http.shapes import admin_account_json
+
+    with opened(config=config, database=database) as auth:
+        found = find_account(auth, account)
+        change = AccountChange(disabled=disabled)
+        changed = run_blocking(auth.change_account(found.id, change, actor=command_line()))
+    if as_json:
+        print_json({"account": admin_account_json(changed)})
+    else:
+        print(f"Account {changed.id} ({plain(changed.email)}) is {_state(changed.disabled_at)}.")

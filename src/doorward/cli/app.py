@@ -1,0 +1,79 @@
+"""The commands put together, and how their failures are told."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from doorward.cli import accounts, cleanup, config, keys, migrate, openapi, serve, sessions, token, version
+from doorward.cli.flags import Group
+from doorward.errors import DoorwardError, Refusal, WeakPassword
+
+REFUSED = 1
+UNUSABLE = 2
+_DEBUG = "--debug"
+
+_HELP = """Authentication for Python applications: sessions, JWTs and the hybrid of both behind one session model.
+
+Settings: flags beat the environment (DOORWARD_...), which beats doorward.toml.  "doorward config show" lists them.
+"""
+_EXIT_CODES = (
+    "Exit codes: 0 done; 1 refused (no such account, a weak password, a token that is not valid) or interrupted; 2 the"
+    " command line, the settings or the database cannot be used, and what to do about it is said."
+    "  --debug, anywhere, shows the traceback of an error."
+)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command.  Returns its exit code."""
+    # Taken out here: an option of the root would have typer import pydantic for every --help.
+    debug = _DEBUG in arguments
+    try:
+        make_app()([each for each in arguments if each != _DEBUG], prog_name="doorward")
+    except DoorwardError as error:
+        if debug:
+            raise
+        print(f"doorward: {told(error)}", file=sys.stderr)
+        return REFUSED if isinstance(error, Refusal) else UNUSABLE
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BrokenPipeError:
+        # Whoever read has had enough, as head does.
+        sys.stderr.close()
+        return 0
+    return 0
+
+
+def told(error: DoorwardError) -> str:
+    """One message, with the remedy."""
+    if isinstance(error, WeakPassword):
+        return f"{error.public} {error.detail}"
+    return error.detail or error.public
+
+
+def make_app() -> typer.Typer:
+    """The tree of commands."""
+    app = typer.Typer(
+        cls=Group,
+        help=_HELP,
+        epilog=_EXIT_CODES,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    app.command()(serve.serve)
+    app.command()(migrate.migrate)
+    app.add_typer(accounts.app, name="accounts")
+    app.add_typer(sessions.app, name="sessions")
+    app.add_typer(keys.app, name="keys")
+    app.add_typer(token.app, name="token")
+    app.add_typer(config.app, name="config")
+    app.command()(openapi.openapi)
+    app.command()(cleanup.cleanup)
+    app.command()(version.version)
+    return app

@@ -1,0 +1,85 @@
+"""``doorward keys``: list, rotate, retire."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from doorward.cli.flags import AsJson, Config, Database, group
+from doorward.cli.opening import command_line, opened
+
+if TYPE_CHECKING:
+    from doorward.doorward import Doorward
+    from doorward.keys.model import StoredKey
+
+app = group("List, rotate and retire the keys that sign access tokens.")
+
+
+@app.command("list")
+def list_keys(*, database: Database = None, config: Config = None, as_json: AsJson = False) -> None:
+    """All keys that are kept, the oldest first.  Never a private part."""
+    with opened(config=config, database=database) as auth:
+        _show(auth, as_json=as_json)
+
+
+@app.command()
+def rotate(*, database: Database = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Let the waiting key sign, and publish the one after it.
+
+    The key that signed until now goes on verifying until its last token has expired: nobody is signed out.
+    """
+    from doorward.blocking import run_blocking
+
+    with opened(config=config, database=database) as auth:
+        run_blocking(auth.rotate_keys(actor=command_line()))
+        _show(auth, as_json=as_json)
+
+
+@app.command()
+def retire(
+    kid: Annotated[str, typer.Argument(metavar="KID", help="The key's id.")],
+    *,
+    database: Database = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a key verify nothing any more: every token that it signed is refused from now on."""
+    from doorward.blocking import run_blocking
+
+    with opened(config=config, database=database) as auth:
+        run_blocking(auth.retire_key(kid, actor=command_line()))
+        _show(auth, as_json=as_json)
+
+
+def _show(auth: Doorward, *, as_json: bool) -> None:
+    from doorward.blocking import run_blocking
+    from doorward.cli.output import print_json, print_table
+
+    now = run_blocking(auth.deployment.store.now())
+    keys = [_plain_values(key, now=now) for key in run_blocking(auth.stored_keys())]
+    if as_json:
+        print_json({"keys": keys})
+        return
+    columns = ("kid", "algorithm", "state", "created_at", "activates_at", "retiring_at", "retired_at")
+    print_table(columns, [[key[column] for column in columns] for key in keys])
+
+
+def _plain_values(key: StoredKey, *, now: datetime) -> dict[str, Any]:
+    from doorward.http.message import write_time
+    from doorward.keys.flow import UNSCHEDULED
+    from doorward.keys.rules import state_of
+
+    def written(instant: datetime | None) -> str | None:
+        return write_time(instant) if instant is not None and instant != UNSCHEDULED else None
+
+    return {
+        "kid": key.kid,
+        "algorithm": str(key.algorithm),
+        "state": str(state_of(key, now=now)),
+        "created_at": written(key.created_at),
+        "activates_at": written(key.activates_at),
+        "retiring_at": written(key.retiring_at),
+        "retired_at": written(key.retired_at),
+    }

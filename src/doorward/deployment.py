@@ -1,0 +1,60 @@
+"""What every operation is handed: the options and the ports of one deployment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from doorward.audit.model import Actor
+from doorward.keyring import Keyring
+from doorward.limits import Limits
+from doorward.options import Options
+from doorward.ports import Clock, Entropy, PasswordHashing, Store
+from doorward.revocation.model import LiveSet
+from doorward.rotation.model import RefreshPolicy
+from doorward.sessions.model import Ending, EndReason
+from doorward.tokens.desk import TokenDesk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """One deployment of Doorward.
+
+    Args:
+        options: checked.
+        store: where everything is kept.
+        hashing: of passwords.
+        keyring: what is derived from the secret.
+        clock: this machine's; what the store writes and judges goes by the store's own.
+        entropy: what secrets are made of.
+        live: the revocations that every request is checked against.
+        desk: issues access tokens and takes them back.
+        limits: how often may be tried what can be guessed.
+    """
+
+    options: Options
+    store: Store
+    hashing: PasswordHashing
+    keyring: Keyring
+    clock: Clock
+    entropy: Entropy
+    live: LiveSet
+    desk: TokenDesk
+    limits: Limits
+
+    @property
+    def refresh_policy(self) -> RefreshPolicy:
+        return RefreshPolicy(
+            grace=self.options.refresh_grace,
+            rest=self.options.rest,
+            window=self.options.lost_reply_window,
+            idle=self.options.session_idle,
+            heal_lost_writes=self.options.heal_lost_writes,
+        )
+
+    def ending(self, reason: EndReason, actor: Actor) -> Ending:
+        return Ending(reason=reason, actor=actor, remember_for=self.options.revocations_live_for)
+
+
+DUE_EVERY = timedelta(seconds=1)
+"""How often a server reads what others have revoked, and which keys there are."""

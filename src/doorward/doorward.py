@@ -1,0 +1,364 @@
+"""Doorward: what an application holds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_bytes
+from typing import Any, Self, Unpack
+
+from doorward.accounts import flow as accounts
+from doorward.accounts.model import Account, AccountChange
+from doorward.audit.model import Action, Actor, AuditEvent, Origin
+from doorward.authenticators.password import hashing_for
+from doorward.deployment import DUE_EVERY, Deployment
+from doorward.errors import DatabaseUnusable, DoorwardError, NotPermitted, Unavailable
+from doorward.keyring import Keyring
+from doorward.keys import flow as keys
+from doorward.keys.model import StoredKey
+from doorward.limits import limits_for
+from doorward.options import FIRST_PARTY, OptionFields, Options
+from doorward.ports import Clock, Entropy, Page, Removed, Store
+from doorward.principal import Carrier, Principal
+from doorward.revocation.flow import read_revocations
+from doorward.revocation.model import LiveSet
+from doorward.rotation import flow as rotation
+from doorward.secret import Secret
+from doorward.secret_file import read_or_make_secret, secret_file_of
+from doorward.sessions import flow as sessions
+from doorward.sessions.model import EndReason, Refreshed, Session, SignedIn
+from doorward.stores import open_store
+from doorward.tokens import flow as tokens
+from doorward.tokens.desk import TokenDesk
+
+_log = logging.getLogger(__name__)
+
+ADMIN_ROLE = "admin"
+ADMIN_KEY_ACTOR = "admin-key"
+
+
+def _system_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+class Doorward:
+    """Authentication for an application: open it, ask it, close it.
+
+    ``async with Doorward("sqlite:///app.db", strategy="hybrid") as auth: ...``
+
+    Args:
+        database: ``sqlite:///file.db`` or ``memory:``.
+        secret: the root of all MAC and encryption keys, 32 characters or more; several where one replaces another,
+            the new one first.  None: made at first start and kept beside the database, readable by its owner alone.
+        blocking: for synchronous hosts and the command line: every operation runs to its end without suspending.
+        clock: this machine's.
+        entropy: what secrets are made of.
+        options: the fields of ``Options``.
+
+    Raises:
+        ConfigurationError: the options contradict each other or weaken a default; every problem at once.
+    """
+
+    def __init__(
+        self,
+        database: str = "sqlite:///doorward.db",
+        *,
+        secret: Secret | str | Sequence[Secret] | None = None,
+        blocking: bool = False,
+        clock: Clock = _system_clock,
+        entropy: Entropy = token_bytes,
+        **options: Unpack[OptionFields],
+    ) -> None:
+        self.options = Options(**options).checked()
+        self.database = database
+        self.secret_file: Path | None = None if secret is not None else secret_file_of(database)
+        self._secret = secret
+        self._blocking = blocking
+        self._clock = clock
+        self._entropy = entropy
+        self._store: Store = open_store(database, clock=clock, blocking=blocking)
+        self._deployment: Deployment | None = None
+        self._opening = asyncio.Lock()
+        self._watching: asyncio.Task[None] | None = None
+
+    # Life
+
+    async def open(self) -> None:
+        """Open the store, load the keys and what has been revoked.  Opening twice does nothing.
+
+        Raises:
+            DatabaseUnusable: the database cannot be used as it is; says what to do.
+        """
+        if self._blocking:
+            # A lock of asyncio would want a loop.
+            await self._open()
+        else:
+            async with self._opening:
+                await self._open()
+
+    async def _open(self) -> None:
+        if self._deployment is not None:
+            return
+        await self._store.open()
+        try:
+            keyring = Keyring(self._secrets())
+            deployment = Deployment(
+                options=self.options,
+                store=self._store,
+                hashing=hashing_for(self.options, blocking=self._blocking),
+                keyring=keyring,
+                clock=self._clock,
+                entropy=self._entropy,
+                live=LiveSet(),
+                desk=TokenDesk(self.options, entropy=self._entropy),
+                limits=limits_for(self.options, clock=self._clock),
+            )
+            await _check_secret(self._store, keyring)
+            await read_revocations(self._store, deployment.live)
+            await keys.load_keys(deployment)
+        except BaseException:
+            await self._store.close()
+            raise
+        self._deployment = deployment
+        if not self._blocking:
+            self._watching = asyncio.create_task(self._watch(), name="doorward: watch the store")
+
+    def _secrets(self) -> Sequence[Secret]:
+        if self._secret is None:
+            return [read_or_make_secret(self.secret_file)]
+        if isinstance(self._secret, str):
+            return [Secret(self._secret)]
+        return [self._secret] if isinstance(self._secret, Secret) else list(self._secret)
+
+    async def close(self) -> None:
+        """Close what was opened.  It can be opened again."""
+        if self._watching is not None:
+            self._watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watching
+            self._watching = None
+        if self._deployment is not None:
+            self._deployment.hashing.close()
+            self._deployment = None
+            await self._store.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests can be answered without opening first."""
+        return self._deployment is not None
+
+    @property
+    def deployment(self) -> Deployment:
+        """The parts of this deployment, once it is open."""
+        if self._deployment is None:
+            raise RuntimeError("Doorward is not open: await open(), or use it as an async context manager")
+        return self._deployment
+
+    async def read_changes(self) -> None:
+        """Learn what other processes have revoked, and which keys there are."""
+        await read_revocations(self._store, self.deployment.live)
+        await keys.load_keys(self.deployment)
+
+    async def _watch(self) -> None:
+        failing = False
+        while True:
+            await asyncio.sleep(DUE_EVERY.total_seconds())
+            try:
+                await self.read_changes()
+                failing = False
+            except DoorwardError as error:
+                if not failing:
+                    _log.warning("the store cannot be read, what is known stays in force: %s", error.detail)
+                failing = True
+            except Exception:  # noqa: BLE001 -- whatever it is, it is logged, and
+                # it must not silently end the watch: revocations by others would go unnoticed.
+                _log.exception("watching the store failed; it goes on")
+
+    async def remove_expired(self) -> Removed:
+        """One bounded batch of housekeeping."""
+        return await self.deployment.store.remove_expired(
+            session_retention=self.options.session_retention, audit_retention=self.options.audit_retention
+        )
+
+    async def ping(self) -> None:
+        """Whether requests can be answered.  Raises Unavailable naming what is down."""
+        await self._store.ping()
+        if not self.deployment.desk.ready:
+            raise Unavailable(detail="the signing keys have not been loaded")
+
+    # Accounts
+
+    async def sign_up(
+        self, *, email: str, password: Secret, name: str | None = None, roles: Sequence[str] = (), actor: Actor
+    ) -> Account:
+        """See ``accounts.flow.sign_up``."""
+        return await accounts.sign_up(
+            self.deployment, email=email, password=password, name=name, roles=roles, actor=actor
+        )
+
+    async def change_password(
+        self, principal: Principal, *, current: Secret, new: Secret, origin: Origin
+    ) -> Secret | None:
+        """See ``accounts.flow.change_password``."""
+        return await accounts.change_password(self.deployment, principal, current=current, new=new, origin=origin)
+
+    async def account(self, account_id: str) -> Account:
+        """One account.  Raises NotFound."""
+        return await accounts.read_account(self.deployment, account_id)
+
+    async def find_accounts(self, page: Page, *, query: str = "") -> Sequence[Account]:
+        """Accounts whose e-mail or name contains the query."""
+        return await accounts.find_accounts(self.deployment, page, query=query)
+
+    async def change_account(self, account_id: str, change: AccountChange, *, actor: Actor) -> Account:
+        """See ``accounts.flow.change_account``."""
+        return await accounts.change_account(self.deployment, account_id, change, actor=actor)
+
+    # Sessions
+
+    async def sign_in(
+        self,
+        *,
+        email: str,
+        password: Secret,
+        carrier: Carrier | None = None,
+        label: str | None = None,
+        origin: Origin,
+        sent_along: Sequence[Secret] = (),
+    ) -> SignedIn:
+        """See ``sessions.flow.sign_in``."""
+        return await sessions.sign_in(
+            self.deployment,
+            email=email,
+            password=password,
+            carrier=carrier,
+            label=label,
+            origin=origin,
+            sent_along=sent_along,
+        )
+
+    async def authenticate(self, *, handle: Secret | None = None, bearer: Secret | None = None) -> Principal:
+        """See ``sessions.flow.authenticate``."""
+        return await sessions.authenticate(self.deployment, handle=handle, bearer=bearer)
+
+    async def authenticate_admin(
+        self, *, handle: Secret | None = None, bearer: Secret | None = None, origin: Origin
+    ) -> Actor:
+        """Who administers: the admin key, or an account with the role ``admin``.  Raises NotPermitted and as above."""
+        if bearer is not None and self.is_admin_key(bearer):
+            return Actor(name=ADMIN_KEY_ACTOR, origin=origin)
+        principal = await self.authenticate(handle=handle, bearer=bearer)
+        if not principal.allows(roles=frozenset({ADMIN_ROLE})):
+            raise NotPermitted
+        return Actor(name=principal.subject, origin=origin)
+
+    def is_admin_key(self, bearer: Secret) -> bool:
+        """Whether the bearer value is the admin key."""
+        return self.options.admin_key is not None and self.options.admin_key.matches(bearer)
+
+    async def current(self, principal: Principal) -> tuple[Account, Session]:
+        """The account and the session of a request."""
+        return await sessions.current_session(self.deployment, principal)
+
+    async def sessions(self, account_id: str) -> Sequence[Session]:
+        """The sessions of an account that stand, the newest first.  Raises NotFound where there is no such account."""
+        return await accounts.sessions_of(self.deployment, account_id)
+
+    async def end_session(
+        self,
+        session_id: str,
+        *,
+        account_id: str | None,
+        reason: EndReason = EndReason.SIGNED_OUT,
+        actor: Actor,
+    ) -> None:
+        """End one session.  Raises NotFound where there is none, or none of that account."""
+        await sessions.end_session(self.deployment, session_id, account_id=account_id, reason=reason, actor=actor)
+
+    async def end_sessions(
+        self,
+        account_id: str,
+        *,
+        keep: str | None = None,
+        reason: EndReason = EndReason.SIGNED_OUT,
+        actor: Actor,
+    ) -> int:
+        """End all sessions of an account, but for the one whose id is ``keep``.  Returns how many."""
+        return await sessions.end_sessions(self.deployment, account_id, keep=keep, reason=reason, actor=actor)
+
+    def csrf_token(self, session_id: str) -> str:
+        """What a page of this session sends back in ``X-CSRF-Token``."""
+        return self.deployment.keyring.csrf_token(session_id)
+
+    def is_csrf_token(self, session_id: str, token: str) -> bool:
+        """Whether the token belongs to the session."""
+        return self.deployment.keyring.is_csrf_token(session_id, token)
+
+    async def session_of_refresh_token(self, text: Secret) -> str | None:
+        """The id of the session whose refresh token this is, of whatever generation, or None.  Changes nothing."""
+        return await rotation.session_of(self.deployment, text)
+
+    # Tokens
+
+    async def refresh(
+        self, text: Secret, *, client: str = FIRST_PARTY, idempotency_key: str | None = None, origin: Origin
+    ) -> Refreshed:
+        """See ``rotation.flow.refresh``."""
+        return await rotation.refresh(
+            self.deployment, text, client=client, idempotency_key=idempotency_key, origin=origin
+        )
+
+    async def revoke(self, text: Secret, *, client: str = FIRST_PARTY, origin: Origin) -> None:
+        """End the session that a token is a lease on (RFC 7009)."""
+        await tokens.revoke_token(self.deployment, text, client=client, origin=origin)
+
+    async def introspect(self, text: Secret) -> Mapping[str, Any]:
+        """What there is to say of a token (RFC 7662)."""
+        return await tokens.introspect(self.deployment, text)
+
+    # Keys
+
+    async def key_set(self) -> dict[str, Any]:
+        """The public keys (RFC 7517)."""
+        return await keys.key_set(self.deployment)
+
+    async def stored_keys(self) -> Sequence[StoredKey]:
+        """All signing keys that are kept, the oldest first."""
+        return await self.deployment.store.keys()
+
+    async def rotate_keys(self, *, actor: Actor) -> None:
+        """See ``keys.flow.rotate_keys``."""
+        await keys.rotate_keys(self.deployment, actor=actor)
+
+    async def retire_key(self, kid: str, *, actor: Actor) -> None:
+        """See ``keys.flow.retire_key``."""
+        await keys.retire_key(self.deployment, kid, actor=actor)
+
+    # Audit
+
+    async def trail(
+        self, page: Page, *, account: str | None = None, session: str | None = None, action: Action | None = None
+    ) -> Sequence[AuditEvent]:
+        """The audit trail, the newest first."""
+        return await self.deployment.store.trail(page, account=account, session=session, action=action)
+
+
+async def _check_secret(store: Store, keyring: Keyring) -> None:
+    current, *older = keyring.fingerprints
+    if await store.secret_check(current, replaces=older) not in keyring.fingerprints:
+        raise DatabaseUnusable(
+            "The secret does not fit the database: it was made with another one."
+            " Give DOORWARD_SECRET the value that it was made with (or restore the secret file beside the database);"
+            " to replace a secret, give the new one first and the old one after it, separated by a comma."
+        )

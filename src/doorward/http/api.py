@@ -1,0 +1,173 @@
+"""Answering: find the operation, learn who calls, read what was sent, call, and put the security headers on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from time import perf_counter
+from typing import Any
+
+from doorward.doorward import Doorward
+from doorward.errors import DoorwardError, NotFound
+from doorward.http.bodies import read_json, read_query
+from doorward.http.caller import (
+    authenticate_admin_request,
+    authenticate_introspector,
+    authenticate_leaver,
+    authenticate_request,
+    check_csrf,
+    is_https,
+)
+from doorward.http.cors import cors_headers, preflight_headers
+from doorward.http.errors import BodyTooLarge, MethodNotAllowed
+from doorward.http.message import Header, Request, Response
+from doorward.http.operation import Access, AnyOperation, Call
+from doorward.http.operations import TABLE
+from doorward.http.problems import InternalError, oauth_problem_of, problem_of
+from doorward.http.router import Resource, Router
+
+Observer = Callable[[str, int, float], None]
+"""Told of every call: the operation's id, the status, the seconds that it took."""
+
+UNKNOWN = "unknown"
+"""The id of a call that names no operation."""
+PREFLIGHT = "preflight"
+
+_log = logging.getLogger(__name__)
+
+_HARDENING: tuple[Header, ...] = (
+    ("x-content-type-options", "nosniff"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("referrer-policy", "no-referrer"),
+)
+_OWN_PAGES: Header = ("cross-origin-resource-policy", "same-origin")
+_ANY_PAGE: Header = ("cross-origin-resource-policy", "cross-origin")
+_NO_STORE: Header = ("cache-control", "no-store")
+_CACHED: Header = ("cache-control", "public, max-age=300")
+# Without includeSubDomains: the host is the application's, and so is what is below it.
+_HSTS: Header = ("strict-transport-security", "max-age=31536000")
+
+
+def _hardening(*, public: bool, succeeded: bool, https: bool) -> tuple[Header, ...]:
+    return (
+        *_HARDENING,
+        _ANY_PAGE if public else _OWN_PAGES,
+        _CACHED if public and succeeded else _NO_STORE,
+        *([_HSTS] if https else []),
+    )
+
+
+_HARDENINGS = {
+    (public, succeeded, https): _hardening(public=public, succeeded=succeeded, https=https)
+    for public in (True, False)
+    for succeeded in (True, False)
+    for https in (True, False)
+}
+"""All there are, made once."""
+
+
+async def _nobody(auth: Doorward, request: Request) -> None:
+    """Anybody may call."""
+
+
+async def _visitor(auth: Doorward, request: Request) -> None:
+    # Signing somebody in unawares is an attack too: what he then does, he does in the attacker's account.
+    check_csrf(auth, request, session_id=None)
+
+
+_CALLER: Mapping[Access, Callable[[Doorward, Request], Awaitable[Any]]] = {
+    Access.ANYBODY: _nobody,
+    Access.VISITOR: _visitor,
+    Access.REFRESHER: _nobody,
+    Access.ACCOUNT: authenticate_request,
+    Access.LEAVER: authenticate_leaver,
+    Access.ADMIN: authenticate_admin_request,
+    Access.INTROSPECTOR: authenticate_introspector,
+}
+
+_router = Router(TABLE)
+
+
+class Api:
+    """The contract, over one deployment.
+
+    Args:
+        auth: the deployment.
+        metrics: makes the text of ``/metrics``; None where nothing measures.
+        observer: told of every call.
+    """
+
+    def __init__(
+        self, auth: Doorward, *, metrics: Callable[[], bytes] | None = None, observer: Observer | None = None
+    ) -> None:
+        self.auth = auth
+        self._metrics = metrics
+        self._observer = observer
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request; whatever it is, nothing is raised."""
+        started = perf_counter()
+        resource = _router.find(request.path)
+        operation = resource.methods.get(request.method) if resource is not None else None
+        if resource is not None and request.method == "OPTIONS":
+            name, response = PREFLIGHT, self._preflight(request, resource)
+        elif resource is None or operation is None:
+            refused = NotFound() if resource is None else MethodNotAllowed(resource.allowed)
+            name, response = UNKNOWN, problem_of(refused, request)
+        else:
+            name, response = operation.id, await self._call(operation, request, resource.path)
+        response = self._harden(response, request, public=_is_public(resource))
+        if self._observer is not None:
+            self._observer(name, response.status, perf_counter() - started)
+        return response
+
+    async def _call(self, operation: AnyOperation, request: Request, path: Mapping[str, str]) -> Response:
+        answer_error = oauth_problem_of if operation.format == "oauth" else problem_of
+        try:
+            if operation.needs_store and not self.auth.is_open:
+                # Mounted where no start is told of, or the store was away when it was.
+                await self.auth.open()
+            return await operation.handler(self.auth, await self._read(operation, request, path))
+        except DoorwardError as error:
+            if error.detail:
+                _log.debug("%s refused: %s: %s", operation.id, error.code, error.detail)
+            return answer_error(error, request)
+        except Exception:  # noqa: BLE001 -- no input may end without an answer
+            # A bug of ours.  The traceback shows code, not values; the answer shows nothing.
+            _log.exception("%s failed", operation.id)
+            return answer_error(InternalError(), request)
+
+    async def _read(self, operation: AnyOperation, request: Request, path: Mapping[str, str]) -> Call[Any, Any, Any]:
+        """What the handler is given.  The caller comes first: whoever may not call learns nothing about fields."""
+        if request.too_large:
+            raise BodyTooLarge
+        return Call(
+            request=request,
+            caller=await _CALLER[operation.access](self.auth, request),
+            query=read_query(request, operation.query) if operation.takes_query else None,
+            body=read_json(request, operation.body) if operation.body is not None else None,
+            path=path,
+            metrics=self._metrics,
+        )
+
+    def _preflight(self, request: Request, resource: Resource) -> Response:
+        headers = preflight_headers(
+            request.headers.get("origin"),
+            allowed=self.auth.options.cors_origins,
+            public=_is_public(resource),
+            methods=resource.allowed,
+        )
+        return Response(status=204, headers=(("allow", ", ".join(resource.allowed)), *headers))
+
+    def _harden(self, response: Response, request: Request, *, public: bool) -> Response:
+        hardening = _HARDENINGS[public, response.status == 200, is_https(self.auth, request)]
+        allowed = self.auth.options.cors_origins
+        if not allowed and not public:
+            return response.with_headers(hardening)
+        return response.with_headers(
+            (*hardening, *cors_headers(request.headers.get("origin"), allowed=allowed, public=public))
+        )
+
+
+def _is_public(resource: Resource | None) -> bool:
+    return resource is not None and "GET" in resource.methods and resource.methods["GET"].public

@@ -1,0 +1,186 @@
+"""Who makes a request: the credential is read, checked, and checked against forgery by foreign pages.
+
+The framework adapters ask ``authenticate_request`` for the routes of the application too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from doorward.audit.model import Actor
+from doorward.doorward import ADMIN_KEY_ACTOR, ADMIN_ROLE, Doorward
+from doorward.errors import (
+    ConflictingCredentials,
+    CsrfFailed,
+    InvalidToken,
+    NotAuthenticated,
+    Refusal,
+    SessionEnded,
+)
+from doorward.http.csrf import decide_csrf, origin_of
+from doorward.http.errors import InvalidClient
+from doorward.http.message import Request
+from doorward.principal import Principal
+from doorward.secret import Secret
+from doorward.wire.bearer import parse_authorization
+from doorward.wire.cookies import REFRESH_COOKIE, SESSION_COOKIE, CookieKind, read_cookies
+
+
+def is_https(auth: Doorward, request: Request) -> bool:
+    """Whether the client reaches us over HTTPS: by this hop, or by a proxy that the issuer's address tells of."""
+    return request.https or auth.options.issuer.startswith("https://")
+
+
+def all_cookies(auth: Doorward, request: Request) -> list[Secret]:
+    """The values of all our cookies, however many: only for what ends sessions, never for what opens them."""
+    header, https = request.headers.get("cookie"), is_https(auth, request)
+    return [*read_cookies(header, SESSION_COOKIE, https=https), *read_cookies(header, REFRESH_COOKIE, https=https)]
+
+
+def the_cookie(auth: Doorward, request: Request, kind: CookieKind) -> Secret | None:
+    """The value of one of our cookies, or None.
+
+    Raises:
+        ConflictingCredentials: there are several; one of them may have been planted.
+    """
+    header = request.headers.get("cookie")
+    values = read_cookies(header, kind, https=is_https(auth, request)) if header else []
+    if len(values) > 1:
+        raise ConflictingCredentials(f"several cookies are called {kind.name}")
+    return values[0] if values else None
+
+
+async def authenticate_request(auth: Doorward, request: Request) -> Principal:
+    """Tell who makes a request, whichever way the session is carried.
+
+    Raises:
+        NotAuthenticated: there is no credential, or a cookie that was never ours.
+        InvalidToken: the access token is not valid.
+        SessionEnded: the session is over; says why.
+        ConflictingCredentials: cookie and access token are of different sessions.
+        CsrfFailed: a cookie authenticates a state change that a foreign page may have sent.
+    """
+    bearer = parse_authorization(request.headers.get("authorization"))
+    handle = the_cookie(auth, request, SESSION_COOKIE)
+    if bearer is not None:
+        principal = await auth.authenticate(bearer=bearer)
+        if handle is not None:
+            await _refuse_another_session(auth, handle, principal)
+        # No page can make a browser send this header: exempt from the CSRF check.
+        return principal
+    if handle is None:
+        raise NotAuthenticated
+    principal = await auth.authenticate(handle=handle)
+    check_csrf(auth, request, session_id=principal.session_id)
+    return principal
+
+
+async def _refuse_another_session(auth: Doorward, handle: Secret, principal: Principal) -> None:
+    try:
+        other = await auth.authenticate(handle=handle)
+    except Refusal:
+        return  # a cookie that opens nothing contradicts nothing
+    if other.session_id != principal.session_id:
+        raise ConflictingCredentials
+
+
+async def authenticate_admin_request(auth: Doorward, request: Request) -> Actor:
+    """Tell who administers: the admin key, or an account with the role ``admin``.
+
+    Raises:
+        NotPermitted: an account without the role; else as ``authenticate_request``.
+    """
+    bearer = parse_authorization(request.headers.get("authorization"))
+    if bearer is not None and auth.is_admin_key(bearer):
+        return Actor(name=ADMIN_KEY_ACTOR, origin=request.origin)
+    principal = await authenticate_request(auth, request)
+    principal.require(roles={ADMIN_ROLE})
+    return Actor(name=principal.subject, origin=request.origin)
+
+
+def check_csrf(auth: Doorward, request: Request, *, session_id: str | None) -> None:
+    """Refuse a state change that a foreign page may have sent.
+
+    Args:
+        auth: the deployment.
+        request: the call.
+        session_id: of the cookie that authenticates it; None where none does (signing in and up).
+
+    Raises:
+        CsrfFailed: names the check.
+    """
+    headers = request.headers
+    token = headers.get("x-csrf-token")
+    failed = decide_csrf(
+        method=request.method,
+        sec_fetch_site=headers.get("sec-fetch-site"),
+        origin=headers.get("origin"),
+        own_origins=_own_origins(auth, request),
+        allowed_origins=auth.options.cors_origins,
+        cookie_call=session_id is not None,
+        has_csrf_token=lambda: session_id is not None and token is not None and auth.is_csrf_token(session_id, token),
+    )
+    if failed is not None:
+        raise CsrfFailed(failed)
+
+
+def _own_origins(auth: Doorward, request: Request) -> tuple[str, str]:
+    issuer = urlsplit(auth.options.issuer)
+    return origin_of(issuer.scheme, issuer.netloc), origin_of(request.scheme, request.host)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaver:
+    """Who signs out, and of which session.
+
+    Args:
+        session_id: what ends.
+        subject: whose it is, or None where only the refresh cookie says so.
+        refused: why the credential before it was not taken, or None.
+    """
+
+    session_id: str
+    subject: str | None = None
+    refused: Refusal | None = None
+
+
+async def authenticate_leaver(auth: Doorward, request: Request) -> Leaver:
+    """Tell who signs out.
+
+    In the hybrid the access token may be dead while the refresh cookie lives: it is proof enough to end its own
+    session, and not being able to sign out would leave a session open behind somebody's back.
+
+    Raises:
+        Refusal: as ``authenticate_request``.
+    """
+    try:
+        principal = await authenticate_request(auth, request)
+    except (NotAuthenticated, InvalidToken, SessionEnded) as refused:
+        session_id = await session_of_refresh_cookie(auth, request)
+        if session_id is None:
+            raise
+        check_csrf(auth, request, session_id=session_id)
+        return Leaver(session_id=session_id, refused=refused)
+    return Leaver(session_id=principal.session_id, subject=principal.subject)
+
+
+async def session_of_refresh_cookie(auth: Doorward, request: Request) -> str | None:
+    """The id of the session that the refresh cookie is of, or None.  Raises ConflictingCredentials."""
+    token = the_cookie(auth, request, REFRESH_COOKIE)
+    return await auth.session_of_refresh_token(token) if token is not None else None
+
+
+async def authenticate_introspector(auth: Doorward, request: Request) -> Actor:
+    """Tell who asks about tokens: by a bearer credential alone, since no page has a reason to.
+
+    Raises:
+        InvalidClient: whatever is wrong with it.
+    """
+    try:
+        bearer = parse_authorization(request.headers.get("authorization"))
+        if bearer is None:
+            raise InvalidClient
+        return await auth.authenticate_admin(bearer=bearer, origin=request.origin)
+    except Refusal as refused:
+        raise InvalidClient(refused.code) from None

@@ -1,0 +1,79 @@
+"""When a signing key does what.  Published, then signing, then only verifying, then gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from doorward.keys.model import KeyState, StoredKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotationPlan:
+    """What a rotation does, all of it at one instant.
+
+    Args:
+        activate: the pending key that begins to sign, or None: make a fresh key and let it sign at once.
+        retire: the keys that stop signing.
+        retiring_at: when they stop signing.
+        retired_at: when they stop verifying.
+    """
+
+    activate: str | None
+    retire: tuple[str, ...]
+    retiring_at: datetime
+    retired_at: datetime
+
+
+def state_of(key: StoredKey, *, now: datetime) -> KeyState:
+    """Decide which state a key is in.  Its last state is looked at first: a key retired early stays so."""
+    if key.retired_at is not None and now >= key.retired_at:
+        return KeyState.RETIRED
+    if key.retiring_at is not None and now >= key.retiring_at:
+        return KeyState.RETIRING
+    return KeyState.PENDING if now < key.activates_at else KeyState.ACTIVE
+
+
+def signing_key_of(keys: Iterable[StoredKey], *, now: datetime) -> StoredKey | None:
+    """Decide which key signs: of the active ones the newest, or None if there is none."""
+    active = [key for key in keys if state_of(key, now=now) is KeyState.ACTIVE]
+    return max(active, key=_age, default=None)
+
+
+def verifying_keys(keys: Iterable[StoredKey], *, now: datetime) -> tuple[StoredKey, ...]:
+    """Decide which keys this server verifies with: all but the retired, oldest first."""
+    return tuple(sorted((key for key in keys if state_of(key, now=now) is not KeyState.RETIRED), key=_age))
+
+
+def published_keys(keys: Iterable[StoredKey], *, now: datetime) -> tuple[StoredKey, ...]:
+    """Decide which keys stand in the key set: current, next and recently retired, and never a symmetric one.
+
+    RFC 7517 section 5.
+    """
+    return tuple(key for key in verifying_keys(keys, now=now) if key.public is not None)
+
+
+def plan_rotation(keys: Iterable[StoredKey], *, now: datetime, overlap: timedelta) -> RotationPlan:
+    """Decide what a rotation does.
+
+    Args:
+        keys: every key of the deployment.
+        now: the instant of the rotation, UTC.
+        overlap: the longest access lifetime and twice the allowed clock skew: so long may the last token that an old
+            key signed be presented.
+    """
+    known = sorted(keys, key=_age)
+    pending = [key for key in known if state_of(key, now=now) is KeyState.PENDING]
+    # Of several, the one that was published first: verifiers are the likeliest to have it already.
+    successor = min(pending, key=lambda key: key.created_at, default=None)
+    return RotationPlan(
+        activate=None if successor is None else successor.kid,
+        retire=tuple(key.kid for key in known if state_of(key, now=now) is KeyState.ACTIVE),
+        retiring_at=now,
+        retired_at=now + overlap,
+    )
+
+
+def _age(key: StoredKey) -> tuple[datetime, datetime, str]:
+    return key.activates_at, key.created_at, key.kid

@@ -1,0 +1,251 @@
+"""Every option of a deployment, its default, and what makes a combination of them unusable.
+
+The names are those of the environment (``DOORWARD_ACCESS_LIFETIME`` is ``access_lifetime``).  An option that
+weakens a default has ``insecure_`` in its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal, TypedDict, get_args
+from urllib.parse import urlsplit
+
+from doorward.errors import ConfigurationError, Problem
+from doorward.keys.model import Algorithm
+from doorward.secret import Secret
+
+Strategy = Literal["session", "jwt", "hybrid"]
+"""How sessions that start from now on are carried."""
+
+FIRST_PARTY = "first-party"
+"""The client that a session is started through where no other is registered (claim ``client_id``)."""
+
+_LONGEST_ACCESS_LIFETIME = timedelta(seconds=900)
+_DEFAULT_ISSUER = "http://127.0.0.1:8000"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of a deployment.
+
+    Args:
+        strategy: how sessions that start from now on are carried; those that live are honoured until they end.
+        issuer: the address of this deployment, claim ``iss``.
+        audience: whom access tokens are for, claim ``aud``; None stands for the issuer.
+        signing_algorithm: of access tokens; verification takes the algorithm of the key, never the token's.
+        access_lifetime: how long an access token lives, 60 to 900 s.
+        clock_skew: how far another machine's clock may be off.
+        refresh_grace: how long the predecessor of a refresh token may be presented again, 0 to 60 s.
+        lost_reply_window: how long a lost reply can be made good, 0 s to ``session_idle``.
+        heal_lost_writes: whether a refresh token newer than the store (after a restore) is taken once.
+        session_idle: a session that is not used so long ends.
+        session_absolute: a session ends after so long, used or not.
+        session_limit: most live sessions of an account; 1 is single-device: the oldest ends.
+        max_staleness: how old the knowledge of revocations may be where a caller asks for freshness.
+        cors_origins: origins of pages elsewhere that may call with credentials.
+        rate_limits: whether attempts are limited; off for load tests.
+        admin_key: a bearer value that may call the admin operations.
+        role_scopes: the scopes that each role grants; ``"*"`` stands for every account.
+        session_retention: how long ended sessions are kept, to explain why they ended.
+        audit_retention: how long audit events are kept.
+        insecure_long_access_lifetime: take an ``access_lifetime`` of more than 900 s.
+        insecure_cookies_over_http: leave ``Secure`` off cookies on plain HTTP (Safari refuses it on loopback).
+        insecure_fast_hashing: hash passwords at the least cost that argon2 takes; for tests.
+    """
+
+    strategy: Strategy = "hybrid"
+    issuer: str = _DEFAULT_ISSUER
+    audience: str | None = None
+    signing_algorithm: Algorithm = Algorithm.ES256
+    access_lifetime: timedelta = timedelta(seconds=900)
+    clock_skew: timedelta = timedelta(seconds=60)
+    refresh_grace: timedelta = timedelta(seconds=10)
+    lost_reply_window: timedelta = timedelta(seconds=300)
+    heal_lost_writes: bool = False
+    session_idle: timedelta = timedelta(seconds=43_200)
+    session_absolute: timedelta = timedelta(seconds=2_592_000)
+    session_limit: int | None = None
+    max_staleness: timedelta = timedelta(seconds=5)
+    cors_origins: tuple[str, ...] = ()
+    rate_limits: bool = True
+    admin_key: Secret | None = None
+    role_scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    session_retention: timedelta = timedelta(days=30)
+    audit_retention: timedelta = timedelta(days=365)
+    insecure_long_access_lifetime: bool = False
+    insecure_cookies_over_http: bool = False
+    insecure_fast_hashing: bool = False
+
+    @property
+    def rest(self) -> timedelta:
+        """How long a generation of refresh token lives before it may rotate: three times the grace."""
+        return 3 * self.refresh_grace
+
+    @property
+    def token_audience(self) -> str:
+        return self.audience or self.issuer
+
+    @property
+    def revocations_live_for(self) -> timedelta:
+        """How long a revocation has to be remembered: until the last token that it names is dead everywhere.
+
+        Counted with the longest lifetime that the option takes: it may have been longer a minute ago.
+        """
+        return max(self.access_lifetime, _LONGEST_ACCESS_LIFETIME) + 2 * self.clock_skew
+
+    def scopes_of(self, roles: tuple[str, ...]) -> tuple[str, ...]:
+        """The scopes that an account with these roles has, sorted."""
+        return tuple(sorted({scope for role in ("*", *roles) for scope in self.role_scopes.get(role, ())}))
+
+    def checked(self) -> Options:
+        """These options, once nothing in them contradicts or weakens the rest.
+
+        Raises:
+            ConfigurationError: with every problem at once.
+        """
+        problems = problems_of(self)
+        if problems:
+            raise ConfigurationError(problems)
+        return self
+
+
+class OptionFields(TypedDict, total=False):
+    """The fields of ``Options``, for a signature that takes them by name."""
+
+    strategy: Strategy
+    issuer: str
+    audience: str | None
+    signing_algorithm: Algorithm
+    access_lifetime: timedelta
+    clock_skew: timedelta
+    refresh_grace: timedelta
+    lost_reply_window: timedelta
+    heal_lost_writes: bool
+    session_idle: timedelta
+    session_absolute: timedelta
+    session_limit: int | None
+    max_staleness: timedelta
+    cors_origins: tuple[str, ...]
+    rate_limits: bool
+    admin_key: Secret | None
+    role_scopes: Mapping[str, tuple[str, ...]]
+    session_retention: timedelta
+    audit_retention: timedelta
+    insecure_long_access_lifetime: bool
+    insecure_cookies_over_http: bool
+    insecure_fast_hashing: bool
+
+
+def problems_of(options: Options) -> list[Problem]:
+    """What makes these options unusable, each with its remedy."""
+    return [problem for check in (_shape, _tokens, _refresh, _sessions, _origins) for problem in check(options)]
+
+
+def _shape(options: Options) -> list[Problem]:
+    found = []
+    if options.strategy not in get_args(Strategy):
+        found.append(
+            Problem(
+                id="DW001", message=f"strategy {options.strategy!r} is unknown.", remedy="Use session, jwt or hybrid."
+            )
+        )
+    if urlsplit(options.issuer).scheme not in {"http", "https"} or not urlsplit(options.issuer).netloc:
+        found.append(
+            Problem(
+                id="DW002",
+                message=f"issuer {options.issuer!r} is no http or https address.",
+                remedy="Use the address that clients reach this deployment by, such as https://auth.example.com.",
+            )
+        )
+    return found
+
+
+def _tokens(options: Options) -> list[Problem]:
+    found = []
+    longest = timedelta(hours=24) if options.insecure_long_access_lifetime else _LONGEST_ACCESS_LIFETIME
+    if not timedelta(seconds=60) <= options.access_lifetime <= longest:
+        found.append(
+            Problem(
+                id="DW010",
+                message=f"access_lifetime is {options.access_lifetime.total_seconds():.0f} s.",
+                remedy="Use 60 to 900 s: what lives longer is as good as a password to whoever copies it."
+                " insecure_long_access_lifetime takes up to a day.",
+            )
+        )
+    if options.signing_algorithm is Algorithm.HS256 and options.token_audience != options.issuer:
+        found.append(
+            Problem(
+                id="DW011",
+                message="HS256 with an audience other than the issuer: whoever can verify can also mint.",
+                remedy="Use ES256, or leave the audience to be the issuer itself.",
+            )
+        )
+    if not timedelta(0) <= options.clock_skew <= timedelta(seconds=300):
+        found.append(Problem(id="DW012", message="clock_skew is out of range.", remedy="Use 0 to 300 s."))
+    return found
+
+
+def _refresh(options: Options) -> list[Problem]:
+    found = []
+    if not timedelta(0) <= options.refresh_grace <= timedelta(seconds=60):
+        found.append(
+            Problem(
+                id="DW020",
+                message=f"refresh_grace is {options.refresh_grace.total_seconds():.0f} s.",
+                remedy="Use 0 to 60 s: within it a stolen copy is answered like its owner.",
+            )
+        )
+    if not timedelta(0) <= options.lost_reply_window <= options.session_idle:
+        found.append(
+            Problem(
+                id="DW021",
+                message=f"lost_reply_window is {options.lost_reply_window.total_seconds():.0f} s.",
+                remedy="Use 0 s to session_idle.",
+            )
+        )
+    return found
+
+
+def _sessions(options: Options) -> list[Problem]:
+    found = []
+    if not timedelta(seconds=60) <= options.session_idle <= options.session_absolute:
+        found.append(
+            Problem(
+                id="DW030",
+                message="session_idle is shorter than a minute or longer than session_absolute.",
+                remedy="Both limits apply; make the idle one the shorter.",
+            )
+        )
+    if options.session_absolute > timedelta(days=400):
+        # RFC 6265bis section 5.5: user agents cap the age of a cookie at 400 days.
+        found.append(
+            Problem(id="DW031", message="session_absolute is over 400 days.", remedy="Browsers keep no cookie longer.")
+        )
+    if options.session_limit is not None and options.session_limit < 1:
+        found.append(
+            Problem(
+                id="DW032", message="session_limit is below 1.", remedy="1 is single-device; leave it out for no limit."
+            )
+        )
+    if not timedelta(seconds=1) <= options.max_staleness <= timedelta(seconds=900):
+        found.append(Problem(id="DW033", message="max_staleness is out of range.", remedy="Use 1 to 900 s."))
+    return found
+
+
+def _origins(options: Options) -> list[Problem]:
+    return [
+        Problem(
+            id="DW040",
+            message=f"cors_origins has {origin!r}, which is no origin.",
+            remedy="List scheme, host and port, such as https://app.example.com; credentials want no wildcard.",
+        )
+        for origin in options.cors_origins
+        if not _is_origin(origin)
+    ]
+
+
+def _is_origin(text: str) -> bool:
+    parts = urlsplit(text)
+    return parts.scheme in {"http", "https"} and "*" not in text and text == f"{parts.scheme}://{parts.netloc}" != "://"

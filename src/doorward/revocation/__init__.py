@@ -1,0 +1,1 @@
+"""Revocation: what was issued, has not expired, and is not accepted any more."""

@@ -1,0 +1,141 @@
+"""Revocations and the live set: what every request is checked against, in memory (PROTOCOLS.md section 2)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a revocation names."""
+
+    SESSION = "session"
+    ACCOUNT = "account"
+    TOKEN = "token"  # noqa: S105 -- the name of a kind
+    KEY = "key"
+
+
+ENDED = 1
+"""The value of an entry that names a session, a token or a key."""
+
+BUCKET = timedelta(minutes=1)
+"""The width of a digest's buckets: entries that die in one minute share one, so that two clocks do not flap."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """One entry: (kind, id) -> (value, dies_at).
+
+    Args:
+        kind: what is named.
+        id: a session's ``sid``, an account's ``sub``, a token's ``jti`` or a key's ``kid``.
+        value: ``ENDED``; for an account the least version (claim ``ver``) that is still accepted.
+        dies_at: when the last token that the entry names is dead everywhere, UTC.
+    """
+
+    kind: Kind
+    id: str
+    value: int = ENDED
+    dies_at: datetime
+
+
+class LiveSet:
+    """All revocations that have not died.
+
+    Sets join by the pointwise maximum of value and of ``dies_at``, so entries may arrive repeated, reordered or from
+    two servers and the result is the same.  An entry leaves only by its own death.
+    """
+
+    __slots__ = ("_entries", "accounts", "keys", "sessions", "tokens")
+
+    def __init__(self, entries: Iterable[Revocation] = ()) -> None:
+        self._entries: dict[tuple[Kind, str], Revocation] = {}
+        # One plain dictionary a kind: this is what every request looks into.
+        self.sessions: dict[str, int] = {}
+        self.accounts: dict[str, int] = {}
+        self.tokens: dict[str, int] = {}
+        self.keys: dict[str, int] = {}
+        self.merge(entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Revocation]:
+        return iter(self._entries.values())
+
+    def merge(self, entries: Iterable[Revocation]) -> None:
+        """Join entries into the set."""
+        for entry in entries:
+            known = self._entries.get((entry.kind, entry.id))
+            if known is not None:
+                entry = Revocation(  # noqa: PLW2901 -- the join is what is kept
+                    kind=entry.kind,
+                    id=entry.id,
+                    value=max(known.value, entry.value),
+                    dies_at=max(known.dies_at, entry.dies_at),
+                )
+                if entry == known:
+                    continue
+            self._entries[entry.kind, entry.id] = entry
+            self._index(entry.kind)[entry.id] = entry.value
+
+    def expire(self, *, now: datetime) -> int:
+        """Let the dead entries go.  Returns how many."""
+        dead = [place for place, entry in self._entries.items() if entry.dies_at <= now]
+        for kind, name in dead:
+            del self._entries[kind, name]
+            del self._index(kind)[name]
+        return len(dead)
+
+    def revokes(self, *, session: str, account: str, version: int, token: str) -> Kind | None:
+        """What an access token is revoked by, or None.  A revoked key is not asked for here: it verifies nothing.
+
+        Args:
+            session: claim ``sid``.
+            account: claim ``sub``.
+            version: claim ``ver``.
+            token: claim ``jti``.
+        """
+        if not self._entries:
+            return None
+        if session in self.sessions:
+            return Kind.SESSION
+        if version < self.accounts.get(account, 0):
+            return Kind.ACCOUNT
+        return Kind.TOKEN if token in self.tokens else None
+
+    def digest(self, *, after: datetime) -> dict[int, str]:
+        """An order-free digest of the entries per one-minute bucket of ``dies_at``.
+
+        Args:
+            after: buckets that begin at or before this instant are left out, since clocks differ on what has died.
+
+        Returns:
+            minutes since the epoch -> hex of 16 bytes.
+        """
+        sums: dict[int, int] = {}
+        for entry in self._entries.values():
+            bucket = int(entry.dies_at.timestamp()) // int(BUCKET.total_seconds())
+            if bucket * BUCKET.total_seconds() > after.timestamp():
+                # A sum of hashes does not depend on the order, and unlike a xor does not cancel a repetition.
+                sums[bucket] = (sums.get(bucket, 0) + _hash(entry)) % (1 << 128)
+        return {bucket: f"{total:032x}" for bucket, total in sorted(sums.items())}
+
+    def _index(self, kind: Kind) -> dict[str, int]:
+        match kind:
+            case Kind.SESSION:
+                return self.sessions
+            case Kind.ACCOUNT:
+                return self.accounts
+            case Kind.TOKEN:
+                return self.tokens
+            case Kind.KEY:
+                return self.keys
+
+
+def _hash(entry: Revocation) -> int:
+    text = f"{entry.kind}\0{entry.id}\0{entry.value}\0{int(entry.dies_at.timestamp())}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16])

@@ -1,0 +1,143 @@
+"""The rules of rotation, in the order of PROTOCOLS.md section 1."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import replace
+from datetime import datetime
+
+from doorward.accounts.model import Account
+from doorward.rotation.model import (
+    Ahead,
+    Decision,
+    Healed,
+    Presentation,
+    Recovered,
+    RefreshPolicy,
+    Refused,
+    Retried,
+    Reused,
+    Rotated,
+    Wait,
+)
+from doorward.sessions.model import Session
+from doorward.sessions.rules import decide_idle_expiry, decide_standing
+
+
+def decide_refresh(
+    session: Session | None,
+    account: Account | None,
+    presented: Presentation,
+    *,
+    now: datetime,
+    policy: RefreshPolicy,
+    store_identity: str,
+    revoked: bool = False,
+) -> Decision:
+    """Decide what presenting a refresh token leads to, once its MAC and client have been verified.
+
+    Args:
+        session: the row that the token names, or None if it is gone.
+        account: whose session it is, or None with it.
+        presented: the token and the attempt that it came with.
+        now: the instant of the presentation by the store's clock, UTC.
+        policy: the durations to judge by.
+        store_identity: which store this is; it changes when a backup takes its place.
+        revoked: whether a live revocation names the session or its account.
+
+    RFC 9700 section 4.14.2; PROTOCOLS.md section 1.
+    """
+    if session is None or account is None or not hmac.compare_digest(session.secret_hash, presented.secret_hash):
+        return Refused(reason=None)
+    over = decide_standing(session, account, now=now)
+    if over is not None:
+        return Refused(reason=over)
+    if presented.generation == session.generation:
+        return _decide_current(session, presented, now=now, policy=policy)
+    if presented.generation > session.generation:
+        return _decide_ahead(session, presented, now=now, policy=policy, store_identity=store_identity, revoked=revoked)
+    if presented.generation == session.predecessor:
+        return _decide_predecessor(session, presented, now=now, policy=policy)
+    if presented.generation == session.displaced and now - session.made_at <= policy.grace:
+        # The reply that a recovery took for lost was only late.
+        return Retried(to=None, why="displaced")
+    return Reused()
+
+
+def _decide_current(session: Session, presented: Presentation, *, now: datetime, policy: RefreshPolicy) -> Decision:
+    if session.generation == 0 or now - session.made_at >= policy.rest:
+        return Rotated(to=next_generation(session, presented, now=now, policy=policy))
+    # Too young: were it to rotate, the reply on its way to another tab could overwrite the newer token with this one.
+    seen = None if session.acknowledged else replace(session, acknowledged=True)
+    return Retried(to=seen, why="young")
+
+
+def _decide_predecessor(session: Session, presented: Presentation, *, now: datetime, policy: RefreshPolicy) -> Decision:
+    age = now - session.made_at
+    if age <= policy.grace:
+        return Retried(to=None, why="grace")
+    if _same_attempt(session, presented):
+        # Only the attempt's owner knows its key.  The clock starts anew, so that the reply has time to arrive.
+        return Retried(to=_used(replace(session, made_at=now), now=now, policy=policy), why="attempt")
+    if session.acknowledged or session.first_at is None or now - session.first_at > policy.window:
+        return Reused()
+    if age < policy.rest:
+        return Wait(retry_after=policy.rest - age)
+    recovered = replace(
+        session,
+        generation=session.generation + 1,
+        displaced=session.generation,
+        made_at=now,
+        attempt=presented.attempt,
+    )
+    return Recovered(to=_used(recovered, now=now, policy=policy))
+
+
+def _decide_ahead(
+    session: Session,
+    presented: Presentation,
+    *,
+    now: datetime,
+    policy: RefreshPolicy,
+    store_identity: str,
+    revoked: bool,
+) -> Decision:
+    # We issued it (the MAC says so), so the store has lost writes, not the client its honesty.
+    if not policy.heal_lost_writes or revoked or session.healed_in == store_identity:
+        return Ahead()
+    past = replace(session, generation=presented.generation)
+    return Healed(to=replace(next_generation(past, presented, now=now, policy=policy), healed_in=store_identity))
+
+
+def next_generation(session: Session, presented: Presentation, *, now: datetime, policy: RefreshPolicy) -> Session:
+    """The row once its current generation has made the next.
+
+    The store's one atomic statement says the same in its own language; a property holds the two together.
+    """
+    rotated = replace(
+        session,
+        generation=session.generation + 1,
+        predecessor=session.generation,
+        made_at=now,
+        first_at=now,
+        attempt=presented.attempt,
+        displaced=None,
+        acknowledged=False,
+    )
+    return _used(rotated, now=now, policy=policy)
+
+
+def _used(session: Session, *, now: datetime, policy: RefreshPolicy) -> Session:
+    return replace(
+        session,
+        last_seen_at=max(session.last_seen_at, now),
+        idle_expires_at=decide_idle_expiry(session, now=now, idle=policy.idle),
+    )
+
+
+def _same_attempt(session: Session, presented: Presentation) -> bool:
+    return (
+        session.attempt is not None
+        and presented.attempt is not None
+        and hmac.compare_digest(session.attempt, presented.attempt)
+    )

@@ -1,0 +1,120 @@
+"""What ``doorward serve`` serves: the ASGI app of the contract with housekeeping, metrics and logs around it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import structlog
+
+from doorward.doorward import Doorward
+from doorward.errors import DoorwardError
+from doorward.secret import Secret
+from doorward.secret_file import read_or_make_secret
+from doorward.server.logs import set_up_logs
+from doorward.server.metrics import Metrics
+from doorward.server.settings import Settings, load_settings
+from doorward.web.asgi import DoorwardApp, Message, Receive, Scope, Send
+
+HOUSEKEEPING_EVERY = timedelta(minutes=1)
+MOST_BATCHES = 20
+"""Batches of one round of housekeeping: what is left is left for the next, so that requests never wait for it long."""
+
+_FREQUENT = frozenset({"read_health", "read_readiness", "read_metrics"})
+
+_log = structlog.get_logger("doorward.server")
+
+
+class ServerApp:
+    """The ASGI app of a server process.
+
+    Args:
+        auth: the deployment, opened and closed by ``life``.
+        settings: of the server.
+    """
+
+    def __init__(self, auth: Doorward, settings: Settings) -> None:
+        self.auth = auth
+        self._settings = settings
+        self._metrics = Metrics(live=lambda: len(auth.deployment.live))
+        self._contract = DoorwardApp(auth, metrics=self._metrics.text, observer=self._observe)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await self._contract(scope, receive, send)
+
+    @contextlib.asynccontextmanager
+    async def life(self) -> AsyncIterator[None]:
+        """The deployment is open and kept in order.
+
+        Raises:
+            DatabaseUnusable, ConfigurationError, Unavailable: it cannot be opened; says what to do.
+        """
+        async with self.auth:
+            # Once more, now that the secret is known that may have been made just now.
+            set_up_logs(
+                self._settings.log_format, level=self._settings.log_level, known=secrets_of(self.auth, self._settings)
+            )
+            housekeeping = asyncio.create_task(self._keep_house(), name="doorward: housekeeping")
+            try:
+                yield
+            finally:
+                housekeeping.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await housekeeping
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            async with self.life():
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except DoorwardError as error:
+            failed: Message = {"type": "lifespan.startup.failed", "message": error.detail or error.public}
+            await send(failed)
+        else:
+            await send({"type": "lifespan.shutdown.complete"})
+
+    def _observe(self, operation: str, status: int, seconds: float) -> None:
+        self._metrics.observe(operation, status, seconds)
+        level = logging.DEBUG if operation in _FREQUENT else logging.INFO
+        # Neither address nor query: an operation's name says what was asked, and nothing of who asked.
+        _log.log(level, "request", operation=operation, status=status, milliseconds=round(seconds * 1000, 2))
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_EVERY.total_seconds())
+            try:
+                await self.keep_house()
+            except DoorwardError as error:
+                _log.warning("housekeeping waits for the next round", cause=error.detail or error.public)
+            except Exception:  # noqa: BLE001 -- whatever it is, it must not silently end housekeeping
+                _log.exception("housekeeping failed; it goes on with the next round")
+
+    async def keep_house(self) -> None:
+        """One round: remove what has expired, in batches, and let requests in between them."""
+        for _ in range(MOST_BATCHES):
+            removed = await self.auth.remove_expired()
+            self._metrics.removed(removed)
+            if not removed.more:
+                return
+            await asyncio.sleep(0)
+
+
+def secrets_of(auth: Doorward, settings: Settings) -> list[Secret]:
+    """Every secret of this deployment, so that logs can mask what equals one."""
+    kept = [read_or_make_secret(auth.secret_file)] if auth.secret_file is not None and auth.secret_file.exists() else []
+    admin_key = [settings.admin_key] if settings.admin_key is not None else []
+    return [*settings.secret, *admin_key, *kept]
+
+
+def create_app() -> ServerApp:
+    """The app of one of several workers, which find their settings in the environment."""
+    settings = load_settings().settings
+    set_up_logs(settings.log_format, level=settings.log_level)
+    return ServerApp(settings.doorward(), settings)

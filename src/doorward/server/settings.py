@@ -1,0 +1,235 @@
+"""The settings of a deployment: flags beat the environment, which beats ``doorward.toml``.
+
+A name that is not known is refused at start: a misspelt ``DOORWARD_ACCESS_LIFETIM`` would otherwise be a default that
+nobody chose.  No message repeats a value, which may be a secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from doorward.doorward import Doorward
+from doorward.errors import ConfigurationError, Problem
+from doorward.keys.model import Algorithm
+from doorward.options import OptionFields, Options, Strategy
+from doorward.secret import Secret
+from doorward.server.sources import PREFIX, Given, Origin, Source, gather
+
+LEAST_ADMIN_KEY_LENGTH = 8
+GOOD_ADMIN_KEY_LENGTH = 24
+MOST_WORKERS = 64
+
+_DEFAULTS = Options()
+_MAKE_A_KEY = "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+_LONGEST = timedelta(days=36_500)
+
+
+def _whole_seconds(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    text = str(value).strip()
+    if not (text.isascii() and text.isdigit()) or int(text[:12]) > _LONGEST.total_seconds():
+        raise ValueError("Give whole seconds, such as 900")
+    return timedelta(seconds=int(text))
+
+
+def _words(value: object) -> object:
+    return tuple(word for part in value.split(",") if (word := part.strip())) if isinstance(value, str) else value
+
+
+def _secret(value: object) -> Secret:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("Give text; leave it out where none is meant")
+    return Secret(value.strip())
+
+
+def _secrets(value: object) -> tuple[Secret, ...]:
+    if isinstance(value, tuple) and not value:
+        return ()
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list):
+        raise ValueError("Give one secret, or several with commas between them, the newest first")  # noqa: TRY004 -- what pydantic collects
+    return tuple(_secret(part) for part in parts)
+
+
+def _admin_key(value: object) -> Secret | None:
+    if value is None:
+        return None
+    key = _secret(value)
+    if len(key.reveal()) < LEAST_ADMIN_KEY_LENGTH:
+        raise ValueError(f"An admin key has {LEAST_ADMIN_KEY_LENGTH} characters or more. {_MAKE_A_KEY}")
+    return key
+
+
+def _none_where_empty(value: object) -> object:
+    return None if isinstance(value, str) and value.strip().lower() in {"", "none"} else value
+
+
+Seconds = Annotated[timedelta, BeforeValidator(_whole_seconds)]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Settings(BaseSettings):
+    """Every setting, by the name that it has in ``doorward.toml``; in the environment with ``DOORWARD_`` before it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    # The server
+    host: Text = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    workers: Annotated[int, Field(ge=1, le=MOST_WORKERS)] = 1
+    forwarded_allow_ips: Words = ()
+    log_format: Literal["auto", "console", "json"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    # What is kept, and what protects it
+    database: Text = "sqlite:///doorward.db"
+    secret: Annotated[tuple[Secret, ...], NoDecode, PlainValidator(_secrets)] = ()
+
+    # The options of ``doorward.options``, by the same names
+    strategy: Strategy = _DEFAULTS.strategy
+    issuer: Annotated[str | None, BeforeValidator(_none_where_empty)] = None
+    audience: Annotated[str | None, BeforeValidator(_none_where_empty)] = _DEFAULTS.audience
+    signing_algorithm: Algorithm = _DEFAULTS.signing_algorithm
+    access_lifetime: Seconds = _DEFAULTS.access_lifetime
+    clock_skew: Seconds = _DEFAULTS.clock_skew
+    refresh_grace: Seconds = _DEFAULTS.refresh_grace
+    lost_reply_window: Seconds = _DEFAULTS.lost_reply_window
+    heal_lost_writes: bool = _DEFAULTS.heal_lost_writes
+    session_idle: Seconds = _DEFAULTS.session_idle
+    session_absolute: Seconds = _DEFAULTS.session_absolute
+    session_limit: Annotated[int | None, BeforeValidator(_none_where_empty)] = _DEFAULTS.session_limit
+    max_staleness: Seconds = _DEFAULTS.max_staleness
+    cors_origins: Words = _DEFAULTS.cors_origins
+    rate_limits: bool = _DEFAULTS.rate_limits
+    admin_key: Annotated[Secret | None, PlainValidator(_admin_key)] = None
+    role_scopes: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    session_retention: Seconds = _DEFAULTS.session_retention
+    audit_retention: Seconds = _DEFAULTS.audit_retention
+    insecure_long_access_lifetime: bool = False
+    insecure_cookies_over_http: bool = False
+    insecure_fast_hashing: bool = False
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 -- the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is handed over: ``gather`` has read the sources, and remembers which of them said what."""
+        return (init_settings,)
+
+    @property
+    def address(self) -> str:
+        """Where the server can be reached from this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 -- what is listened on
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def options(self) -> OptionFields:
+        values = {each.name: getattr(self, each.name) for each in fields(Options)}
+        return cast("OptionFields", values | {"issuer": self.issuer or self.address})
+
+    @property
+    def database_file(self) -> Path | None:
+        """Where an embedded database is kept."""
+        place = self.database.removeprefix("sqlite:///")
+        return Path(place) if place != self.database else None
+
+    def doorward(self, *, blocking: bool = False) -> Doorward:
+        """The deployment that these settings describe, not yet open.
+
+        Raises:
+            ConfigurationError: the settings contradict each other or weaken a default.
+        """
+        return Doorward(self.database, secret=self.secret or None, blocking=blocking, **self.options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """Settings, and where each that is no default comes from."""
+
+    settings: Settings
+    origins: Mapping[str, Origin]
+
+
+def load_settings(flags: Mapping[str, Any] | None = None, *, config: Path | None = None) -> Loaded:
+    """Read the settings.
+
+    Args:
+        flags: what the command line gave, by the names of ``Settings``; None stands for a flag that was not given.
+        config: a file to read instead of ``doorward.toml`` in the current folder.
+
+    Raises:
+        ConfigurationError: a name is unknown or a value cannot be used; every problem at once.
+    """
+    given = gather(Settings, flags or {}, config)
+    try:
+        settings = Settings(**{name: each.value for name, each in given.items()})
+    except ValidationError as refused:
+        raise ConfigurationError(_problems(refused, given)) from None
+    problems = _contradictions(settings)
+    if problems:
+        raise ConfigurationError(problems)
+    return Loaded(settings=settings, origins={name: each.origin for name, each in given.items()})
+
+
+def _problems(refused: ValidationError, given: Mapping[str, Given]) -> list[Problem]:
+    found = []
+    for error in refused.errors(include_url=False, include_context=False, include_input=False):
+        name = str(error["loc"][0])
+        origin = given[name].origin if name in given else Origin(source=Source.DEFAULT, name=name)
+        remedy = error["msg"].removeprefix("Value error, ").rstrip(".") + "."
+        found.append(Problem(id="DW061", message=f"{origin} cannot be read.", remedy=remedy))
+    return found
+
+
+def _contradictions(settings: Settings) -> list[Problem]:
+    if settings.workers > 1 and settings.database == "memory:":
+        remedy = "Use one worker, or a database that they share, such as sqlite:///doorward.db."
+        return [Problem(id="DW066", message="Several workers cannot share memory:.", remedy=remedy)]
+    return []
+
+
+def warnings_of(settings: Settings) -> Sequence[Problem]:
+    """What works and should not stay so."""
+    found = []
+    if not is_loopback(settings.host) and urlsplit(settings.issuer or settings.address).scheme == "http":
+        found.append(
+            Problem(
+                id="DW067",
+                message=f"{settings.host} can be reached from other machines, and the issuer is an http address.",
+                remedy="Put a proxy with TLS in front and give its address in DOORWARD_ISSUER, such as"
+                " https://auth.example.com: over plain HTTP browsers keep no Secure cookie and anybody on the way"
+                " reads the tokens.",
+            )
+        )
+    if settings.admin_key is not None and len(settings.admin_key.reveal()) < GOOD_ADMIN_KEY_LENGTH:
+        message = (
+            f"The admin key is shorter than {GOOD_ADMIN_KEY_LENGTH} characters; whoever guesses it owns every account."
+        )
+        found.append(Problem(id="DW072", message=message, remedy=f"{_MAKE_A_KEY}."))
+    return found
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,1 @@
+"""Sessions: the truth that every credential is a lease on."""

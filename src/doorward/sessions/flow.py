@@ -1,0 +1,327 @@
+"""Signing in and out, and telling who makes a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from doorward.accounts.model import Account
+from doorward.accounts.rules import Email, parse_email, parse_label
+from doorward.audit.model import Action, Actor, AuditEvent, Origin
+from doorward.deployment import Deployment
+from doorward.errors import (
+    FieldError,
+    InvalidCredentials,
+    InvalidToken,
+    NotAuthenticated,
+    NotFound,
+    SessionEnded,
+    StoreUnavailable,
+    ValidationFailed,
+)
+from doorward.options import FIRST_PARTY, Strategy
+from doorward.principal import Carrier, Principal
+from doorward.secret import Secret
+from doorward.sessions.model import (
+    AccountMoved,
+    Credentials,
+    EndReason,
+    NewSession,
+    Session,
+    Sighting,
+    SignedIn,
+)
+from doorward.sessions.rules import decide_standing, is_sighting_due
+from doorward.tokens.desk import Verified
+from doorward.wire.handle import SECRET_BYTES, Handle, hash_secret, parse_handle, write_handle
+from doorward.wire.identifiers import new_identifier
+from doorward.wire.refresh_token import RefreshToken, parse_refresh_token, write_refresh_token
+
+CARRIERS: dict[Strategy, tuple[Carrier, ...]] = {
+    "session": ("cookie",),
+    "jwt": ("token",),
+    "hybrid": ("token", "cookie"),
+}
+"""How a session can travel under each strategy, the default first."""
+
+_ROUNDS = 3
+"""How often signing in starts again because the account changed between reading and writing."""
+
+
+async def sign_in(
+    deployment: Deployment,
+    *,
+    email: str,
+    password: Secret,
+    carrier: Carrier | None = None,
+    label: str | None = None,
+    origin: Origin,
+    sent_along: Sequence[Secret] = (),
+) -> SignedIn:
+    """Start a session for whoever proves to own the account.
+
+    Args:
+        deployment: where.
+        email: as it was typed.
+        password: as it was typed.
+        carrier: how the session travels; None for the strategy's default.
+        label: what its owner calls it.
+        origin: where the request comes from.
+        sent_along: handles and refresh tokens that came with the request: what they name ends, so that a session
+            which somebody planted in this browser is not carried on (session fixation).
+
+    Raises:
+        InvalidCredentials: e-mail and password do not go together; the same for an unknown e-mail.
+        ValidationFailed: the strategy has no such carrier.
+        RateLimited: too many attempts.
+    """
+    chosen = decide_carrier(deployment.options.strategy, carrier)
+    label = parse_label(label)
+    typed = _typed_email(email)
+    deployment.limits.before_sign_in(origin.ip, typed.key if typed else email)
+    replaces = [key for text in sent_along if (key := await _live_key(deployment, text)) is not None]
+    for _ in range(_ROUNDS):
+        account = await _authenticate_password(deployment, typed, password, origin=origin)
+        secret = deployment.entropy(SECRET_BYTES)
+        new = _new_session(deployment, account, chosen, secret=secret, label=label, origin=origin)
+        actor = Actor(name=account.id, origin=origin)
+        now = deployment.clock()
+        started = await deployment.store.start_session(
+            new,
+            limit=deployment.options.session_limit,
+            replaces=replaces,
+            ending=deployment.ending(EndReason.SIGNED_OUT, actor),
+        )
+        if not isinstance(started, AccountMoved):
+            deployment.live.merge(started.revocations)
+            credentials = issue_credentials(deployment, started.session, account, secret=secret, now=now)
+            return SignedIn(account=account, session=started.session, credentials=credentials)
+    raise StoreUnavailable(detail="the account changed again and again while signing in")
+
+
+def decide_carrier(strategy: Strategy, asked: Carrier | None) -> Carrier:
+    """Decide how a session travels.  Raises ValidationFailed where the strategy has no such carrier."""
+    possible = CARRIERS[strategy]
+    if asked is not None and asked not in possible:
+        message = f"the strategy {strategy} carries sessions by {' or '.join(possible)}"
+        raise ValidationFailed([FieldError(field="carrier", message=message)])
+    return asked or possible[0]
+
+
+async def _authenticate_password(
+    deployment: Deployment, typed: Email | None, password: Secret, *, origin: Origin
+) -> Account:
+    account = await deployment.store.account_by_email(typed.key) if typed else None
+    # The same work whether or not there is an account: time must not tell.
+    matches = await deployment.hashing.verify(password, account.password_hash if account else None)
+    if account is None or not matches or account.disabled_at is not None:
+        cause = "unknown account" if account is None else "wrong password" if not matches else "account disabled"
+        await deployment.store.record(
+            AuditEvent(
+                action=Action.SESSION_REFUSED,
+                actor=Actor(origin=origin),
+                account=account.id if account else None,
+                detail={"cause": cause},
+            )
+        )
+        raise InvalidCredentials(cause)
+    if typed is not None:
+        deployment.limits.after_sign_in(typed.key)
+    if account.password_hash is not None and deployment.hashing.is_outdated(account.password_hash):
+        actor = Actor(name=account.id, origin=origin)
+        await deployment.store.rehash_password(account, await deployment.hashing.hash(password), actor=actor)
+    return account
+
+
+def _typed_email(text: str) -> Email | None:
+    """What was typed, or None where it can be nobody's: answered like an unknown address."""
+    try:
+        return parse_email(text)
+    except ValidationFailed:
+        return None
+
+
+def _new_session(
+    deployment: Deployment, account: Account, carrier: Carrier, *, secret: bytes, label: str | None, origin: Origin
+) -> NewSession:
+    options = deployment.options
+    # Without a refresh token a session lives as long as its one access token.
+    stateless = options.strategy == "jwt"
+    return NewSession(
+        key=int.from_bytes(deployment.entropy(8)) >> 1,
+        id=new_identifier(deployment.entropy),
+        account=account.id,
+        account_version=account.version,
+        client=FIRST_PARTY,
+        strategy=options.strategy,
+        carrier=carrier,
+        secret_hash=hash_secret(secret),
+        idle=options.access_lifetime if stateless else options.session_idle,
+        absolute=options.access_lifetime if stateless else options.session_absolute,
+        label=label,
+        origin=origin,
+        methods=("pwd",),
+    )
+
+
+def issue_credentials(
+    deployment: Deployment, session: Session, account: Account, *, secret: bytes, now: datetime
+) -> Credentials:
+    """What the client of a session is handed.
+
+    Args:
+        deployment: where.
+        session: the row as it is in the store.
+        account: whose it is.
+        secret: the 128 bits of the handle or the refresh token.
+        now: this machine's time, read before the statement that wrote the row.
+    """
+    csrf_token = deployment.keyring.csrf_token(session.id) if session.carrier == "cookie" else None
+    if session.strategy == "session":
+        return Credentials(handle=write_handle(Handle(key=session.key, secret=secret)), csrf_token=csrf_token)
+    access_token = deployment.desk.issue(session, account, now=now)
+    if session.strategy == "jwt":
+        return Credentials(access_token=access_token)
+    token = RefreshToken(key=session.key, generation=session.generation, secret=secret)
+    return Credentials(
+        access_token=access_token,
+        refresh_token=write_refresh_token(token, client=session.client, keyring=deployment.keyring),
+        refresh_expires_in=max(session.leaves_at - now, timedelta(0)),
+        csrf_token=csrf_token,
+    )
+
+
+async def _live_key(deployment: Deployment, text: Secret) -> int | None:
+    """The key of the session that a credential proves to own, whatever its kind."""
+    parsed = parse_handle(text.reveal()) or parse_refresh_token(
+        text.reveal(), client=FIRST_PARTY, keyring=deployment.keyring
+    )
+    if parsed is None:
+        return None
+    seen = await deployment.store.session(parsed.key)
+    return parsed.key if _is_held(seen, parsed.secret_hash) else None
+
+
+def _is_held(seen: Sighting, secret_hash: bytes) -> bool:
+    return seen.session is not None and Secret(seen.session.secret_hash.hex()).matches(Secret(secret_hash.hex()))
+
+
+async def authenticate(deployment: Deployment, *, handle: Secret | None, bearer: Secret | None) -> Principal:
+    """Tell who makes a request.
+
+    Args:
+        deployment: where.
+        handle: the value of the session cookie, or None.
+        bearer: the access token, or None.
+
+    Raises:
+        NotAuthenticated: there is no credential, or a cookie that was never ours.
+        InvalidToken: the access token is not valid.
+        SessionEnded: the session is over; says why.
+    """
+    if bearer is not None:
+        return await authenticate_token(deployment, bearer)
+    if handle is not None:
+        return await authenticate_handle(deployment, handle)
+    raise NotAuthenticated
+
+
+async def authenticate_handle(deployment: Deployment, text: Secret) -> Principal:
+    """Tell who sent a session cookie; a look-up."""
+    handle = parse_handle(text.reveal())
+    seen = await deployment.store.session(handle.key) if handle is not None else None
+    if handle is None or seen is None or not _is_held(seen, handle.secret_hash):
+        raise NotAuthenticated(detail="the session cookie is not of a session that we know")
+    session, account = _standing(seen)
+    if session.strategy != "session":
+        raise NotAuthenticated(detail="the cookie is of a session that is not carried by a handle")
+    if is_sighting_due(session, now=seen.at, idle=deployment.options.session_idle):
+        await deployment.store.touch(session.key, idle=deployment.options.session_idle)
+    return _principal(deployment, session, account)
+
+
+def _standing(seen: Sighting) -> tuple[Session, Account]:
+    if seen.session is None or seen.account is None:
+        raise NotAuthenticated(detail="there is no such session")
+    over = decide_standing(seen.session, seen.account, now=seen.at)
+    if over is not None:
+        raise SessionEnded(over)
+    return seen.session, seen.account
+
+
+def _principal(deployment: Deployment, session: Session, account: Account) -> Principal:
+    return Principal(
+        subject=account.id,
+        session_id=session.id,
+        client_id=session.client,
+        roles=frozenset(account.roles),
+        scopes=frozenset(deployment.options.scopes_of(account.roles)),
+        methods=session.methods,
+        authenticated_at=session.authenticated_at,
+        expires_at=session.leaves_at,
+        carrier="cookie",
+    )
+
+
+async def authenticate_token(deployment: Deployment, text: Secret) -> Principal:
+    """Tell who sent an access token; in memory, but for the first sight of a generation."""
+    verified = verify_token(deployment, text)
+    if verified.revoked:
+        raise await _why_revoked(deployment, verified)
+    claims = verified.claims
+    if verified.first_sight and claims.gen is not None:
+        # Seeing the token proves that its reply arrived: the predecessor is spent for good (PROTOCOLS.md section 1).
+        await deployment.store.acknowledge(claims.sid, claims.gen)
+    return verified.principal
+
+
+def verify_token(deployment: Deployment, text: Secret) -> Verified:
+    """Check an access token and look it up among the live revocations; no I/O.
+
+    Raises:
+        InvalidToken: it is not ours, not now or not for us.
+    """
+    return deployment.desk.verify(text, live=deployment.live, now=deployment.clock())
+
+
+async def _why_revoked(deployment: Deployment, verified: Verified) -> InvalidToken | SessionEnded:
+    try:
+        seen = await deployment.store.session_by_id(verified.claims.sid)
+    except StoreUnavailable:
+        return InvalidToken(detail="revoked; the store that knows why does not answer")
+    if seen.session is not None and seen.account is not None:
+        over = decide_standing(seen.session, seen.account, now=seen.at)
+        if over is not None:
+            return SessionEnded(over)
+    # A change of roles revokes what says the old ones; the session goes on.
+    return InvalidToken(detail="revoked")
+
+
+async def current_session(deployment: Deployment, principal: Principal) -> tuple[Account, Session]:
+    """The account and the session of a request."""
+    session, account = _standing(await deployment.store.session_by_id(principal.session_id))
+    return account, session
+
+
+async def list_sessions(deployment: Deployment, account_id: str) -> Sequence[Session]:
+    """The sessions of an account that stand, the newest first."""
+    return await deployment.store.sessions_of(account_id)
+
+
+async def end_session(
+    deployment: Deployment, session_id: str, *, account_id: str | None, reason: EndReason, actor: Actor
+) -> None:
+    """End one session.  Raises NotFound where there is none, or none of that account."""
+    ended = await deployment.store.end_session(session_id, deployment.ending(reason, actor), account_id=account_id)
+    if ended is None:
+        raise NotFound
+    deployment.live.merge(ended.revocations)
+
+
+async def end_sessions(
+    deployment: Deployment, account_id: str, *, keep: str | None = None, reason: EndReason, actor: Actor
+) -> int:
+    """End all sessions of an account, but for the one whose id is ``keep``.  Returns how many."""
+    ended = await deployment.store.end_sessions(account_id, deployment.ending(reason, actor), keep=keep)
+    deployment.live.merge(ended.revocations)
+    return len(ended.sessions)

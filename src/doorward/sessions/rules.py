@@ -1,0 +1,44 @@
+"""Whether a session stands, and until when it does."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from doorward.accounts.model import Account
+from doorward.sessions.model import EndReason, Session
+
+
+def decide_standing(session: Session, account: Account, *, now: datetime) -> EndReason | None:
+    """Decide whether a session is over, and why; None while it stands.
+
+    Args:
+        session: the row.
+        account: whose it is.
+        now: the instant of the request by the store's clock, UTC.
+    """
+    if session.ended_at is not None:
+        return session.ended_reason or EndReason.SIGNED_OUT
+    if account.disabled_at is not None:
+        return EndReason.ACCOUNT_DISABLED
+    if now >= session.expires_at:
+        return EndReason.EXPIRED
+    if now >= session.idle_expires_at:
+        return EndReason.IDLE
+    if session.account_version != account.version:
+        # The version is raised in the transaction that ends all sessions; one that missed it is over all the same.
+        return EndReason.ADMIN
+    return None
+
+
+def decide_idle_expiry(session: Session, *, now: datetime, idle: timedelta) -> datetime:
+    """Decide when a session that is used now ends if it is not used again; never later than its absolute end."""
+    return min(max(session.idle_expires_at, now + idle), session.expires_at)
+
+
+SEEN_AT_MOST_EVERY = timedelta(minutes=1)
+"""How often a session's last use is written."""
+
+
+def is_sighting_due(session: Session, *, now: datetime, idle: timedelta) -> bool:
+    """Decide whether the use of a session is written now: once a minute, oftener where the idle limit is short."""
+    return now - session.last_seen_at >= min(SEEN_AT_MOST_EVERY, idle / 4)

@@ -1,0 +1,73 @@
+"""Where everything is kept: one interface (``doorward.ports.Store``), several engines, one suite that all pass."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from doorward.errors import ConfigurationError, Problem
+from doorward.ports import Clock, Store
+from doorward.stores.clock import system_clock
+
+if TYPE_CHECKING:
+    from doorward.stores.sql.migrations import Migration
+
+
+def open_store(database_url: str, *, clock: Clock = system_clock, blocking: bool = False) -> Store:
+    """The store that an address names; ``await store.open()`` makes it ready.
+
+    Args:
+        database_url: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``memory:``.
+        clock: the store's time.
+        blocking: whether it is used from synchronous code, in the caller's thread (``run_blocking``).
+
+    Raises:
+        ConfigurationError: the address names no store that there is.
+    """
+    if database_url == "memory:":
+        from doorward.stores.memory import MemoryStore
+
+        return MemoryStore(clock)
+    place = _sqlite_file(database_url)
+
+    from doorward.stores.sql.sqlite import sqlite_store
+
+    return sqlite_store(place, clock=clock, blocking=blocking)
+
+
+def migrate(database_url: str) -> Migration:
+    """Bring a database to the schema of this version.
+
+    Args:
+        database_url: ``sqlite:///relative.db`` or ``sqlite:////absolute.db``.
+
+    Returns:
+        The revision before (None for a new database) and after.
+
+    Raises:
+        ConfigurationError: the address names no database.
+        DatabaseUnusable: it cannot be opened, or is newer; the detail names the remedy.
+        StoreUnavailable: another process holds it.
+    """
+    place = _sqlite_file(database_url)
+
+    from doorward.stores.sql.sqlite import migrate_sqlite
+
+    return migrate_sqlite(place)
+
+
+def _sqlite_file(database_url: str) -> str:
+    scheme, _, place = database_url.partition(":")
+    if scheme == "sqlite" and place.startswith("///") and place.strip("/"):
+        return place.removeprefix("///")
+    raise ConfigurationError([_unknown(scheme)])
+
+
+def _unknown(scheme: str) -> Problem:
+    """What is wrong with an address.  Only its scheme is repeated: the rest may hold a password."""
+    if scheme == "sqlite":
+        message, remedy = "The address names no SQLite file.", "Use sqlite:///app.db, or sqlite:////var/lib/app.db."
+    elif scheme.partition("+")[0] in {"postgresql", "postgres"}:
+        message, remedy = "PostgreSQL arrives with a later version.", "Use sqlite:///app.db until then."
+    else:
+        message, remedy = f"No store is called {scheme[:32]!r}.", "Use sqlite:///app.db or memory:."
+    return Problem(id="DW050", message=message, remedy=remedy)

@@ -1,0 +1,147 @@
+"""Statements about accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import BigInteger, ColumnElement, LargeBinary, Update, bindparam, or_, select, update
+
+from doorward.accounts.model import Account, AccountChange, AccountChanged
+from doorward.audit.model import Actor
+from doorward.secret import Secret
+from doorward.sessions.model import AccountMoved, Ended, Ending, Session
+from doorward.stores import records
+from doorward.stores.paging import LONGEST_QUERY, folded
+from doorward.stores.sql import live, revocations, schema, trail
+from doorward.stores.sql.live import GOES_ON
+from doorward.stores.sql.rows import ACCOUNT, SESSION, account_of, account_values, session_of
+from doorward.stores.sql.transaction import Transaction
+
+_account, _session = schema.account, schema.session
+
+# The version is compared rather than the account looked up: the account has moved on in this transaction.
+_UNDER_VERSION = (
+    GOES_ON
+    & (_session.c.account == bindparam("of_account"))
+    & (_session.c.account_version == bindparam("seen_version"))
+)
+
+
+def create(tx: Transaction, *, account: Account, actor: Actor) -> bool:
+    statement = tx.insert(_account).values(account_values(account)).on_conflict_do_nothing(index_elements=["email_key"])
+    if tx.connection.execute(statement).rowcount == 0:
+        return False
+    trail.write(tx, records.account_created(account, actor))
+    return True
+
+
+def by_id(tx: Transaction, *, account_id: str) -> Account | None:
+    return _one(tx, _account.c.id == account_id)
+
+
+def by_email(tx: Transaction, *, email_key: str) -> Account | None:
+    return _one(tx, _account.c.email_key == email_key)
+
+
+def locked(tx: Transaction, account_id: str) -> Account | None:
+    """An account that nobody else changes before this transaction has ended."""
+    row = tx.connection.execute(select(*ACCOUNT).where(_account.c.id == account_id).with_for_update()).one_or_none()
+    return None if row is None else account_of(row)
+
+
+def find(tx: Transaction, *, query: str, after: str | None, limit: int) -> Sequence[Account]:
+    if len(query) > LONGEST_QUERY:
+        return ()
+    statement = select(*ACCOUNT).order_by(_account.c.id).limit(limit)
+    if query:
+        found = _account.c.searchable.contains(folded(query), autoescape=True)
+        statement = statement.where(or_(found, _account.c.id == query))
+    if after is not None:
+        statement = statement.where(_account.c.id > after)
+    return tuple(account_of(row) for row in tx.connection.execute(statement))
+
+
+def change(tx: Transaction, *, account_id: str, change: AccountChange, ending: Ending) -> AccountChanged | None:
+    before = locked(tx, account_id)
+    if before is None:
+        return None
+    after = records.changed(before, change, at=tx.now)
+    if after == before:
+        return AccountChanged(account=after)
+    tx.connection.execute(update(_account).where(_account.c.id == account_id).values(account_values(after)))
+    trail.write(tx, *records.account_changes(before, after, ending.actor))
+    if after.version == before.version:
+        return AccountChanged(account=after)
+    if records.has_been_disabled(before, after):
+        over = live.end(tx, _UNDER_VERSION, ending, of_account=account_id, seen_version=before.version)
+        live.tell(tx, over, ending)
+    else:
+        _carry_over(tx, before, after)
+    entry = records.account_revoked(after, ending, at=tx.now)
+    revocations.write(tx, [entry])
+    return AccountChanged(account=after, revocations=(entry,))
+
+
+def change_password(
+    tx: Transaction,
+    *,
+    seen: Account,
+    password_hash: Secret,
+    keep: Session | None,
+    new_secret_hash: bytes | None,
+    ending: Ending,
+) -> Ended | AccountMoved:
+    statement = (
+        update(_account)
+        .where(_account.c.id == seen.id, _account.c.version == seen.version)
+        .values(password_hash=password_hash, version=_account.c.version + 1)
+    )
+    if tx.connection.execute(statement).rowcount == 0:
+        return AccountMoved()
+    trail.write(tx, records.password_changed(seen, ending.actor))
+    if keep is not None:
+        _move(tx, keep, seen, new_secret_hash, ending.actor)
+    over = live.end(tx, _UNDER_VERSION, ending, of_account=seen.id, seen_version=seen.version)
+    return live.tell_each(tx, over, ending)
+
+
+def rehash_password(tx: Transaction, *, seen: Account, password_hash: Secret, actor: Actor) -> bool:
+    unchanged = (_account.c.id == seen.id) & (_account.c.password_hash == seen.password_hash)
+    statement = update(_account).where(unchanged).values(password_hash=password_hash)
+    if seen.password_hash is None or tx.connection.execute(statement).rowcount == 0:
+        return False
+    trail.write(tx, records.password_rehashed(seen, actor))
+    return True
+
+
+def raise_version(tx: Transaction, account: Account) -> Account:
+    raised = replace(account, version=account.version + 1)
+    tx.connection.execute(update(_account).where(_account.c.id == account.id).values(version=raised.version))
+    return raised
+
+
+def _carry_over(tx: Transaction, before: Account, after: Account) -> None:
+    """Let the live sessions stand under the account's new version."""
+    statement = update(_session).where(_UNDER_VERSION).values(account_version=bindparam("new_version"))
+    tx.connection.execute(
+        statement,
+        {"now": tx.now, "of_account": after.id, "seen_version": before.version, "new_version": after.version},
+    )
+
+
+def _move(tx: Transaction, keep: Session, seen: Account, secret_hash: bytes | None, actor: Actor) -> None:
+    """Let the kept session, if it is live, stand under the new version, and under a new handle where one is given."""
+    statement: Update = update(_session).where(_UNDER_VERSION, _session.c.key == bindparam("kept", type_=BigInteger()))
+    statement = statement.values(account_version=seen.version + 1)
+    if secret_hash is not None:
+        statement = statement.values(secret_hash=bindparam("new_hash", secret_hash, type_=LargeBinary()))
+    parameters = {"now": tx.now, "of_account": seen.id, "seen_version": seen.version, "kept": keep.key}
+    moved = tx.connection.execute(statement.returning(*SESSION), parameters).one_or_none()
+    if moved is not None and secret_hash is not None:
+        trail.write(tx, records.session_moved(session_of(moved), actor))
+
+
+def _one(tx: Transaction, where: ColumnElement[bool]) -> Account | None:
+    row = tx.connection.execute(select(*ACCOUNT).where(where)).one_or_none()
+    return None if row is None else account_of(row)

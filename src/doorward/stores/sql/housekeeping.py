@@ -1,0 +1,52 @@
+"""Statements about the store itself and about what its time has come to remove."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, Table, delete, or_, select, tuple_, update
+
+from doorward.ports import Removed
+from doorward.stores.sql import schema
+from doorward.stores.sql.transaction import Transaction
+
+_meta = schema.meta
+
+
+def ping(tx: Transaction) -> None:
+    tx.connection.execute(select(1)).one()
+
+
+def settle(tx: Transaction, *, name: str, value: str, replaces: Sequence[str] = ()) -> str:
+    """What the store notes under a name; set to the given value if that is new, or one of those that it replaces."""
+    tx.connection.execute(tx.insert(_meta).values(name=name, value=value).on_conflict_do_nothing())
+    if replaces:
+        outdated = update(_meta).where(_meta.c.name == name, _meta.c.value.in_(replaces))
+        tx.connection.execute(outdated.values(value=value))
+    noted: str = tx.connection.execute(select(_meta.c.value).where(_meta.c.name == name)).scalar_one()
+    return noted
+
+
+def remove_expired(tx: Transaction, *, session_retention: timedelta, audit_retention: timedelta, batch: int) -> Removed:
+    session, revocation, key, event = schema.session, schema.revocation, schema.signing_key, schema.audit_event
+    forgotten = tx.now - session_retention
+    over = or_(session.c.ended_at <= forgotten, session.c.idle_expires_at <= forgotten)
+    removed = [
+        _remove(tx, session, over, batch),
+        _remove(tx, revocation, revocation.c.dies_at <= tx.now, batch),
+        _remove(tx, event, event.c.at <= tx.now - audit_retention, batch),
+        _remove(tx, key, key.c.retired_at <= forgotten, batch),
+    ]
+    sessions, revocations, audit_events, keys = removed
+    return Removed(
+        sessions=sessions, revocations=revocations, audit_events=audit_events, keys=keys, more=batch in removed
+    )
+
+
+def _remove(tx: Transaction, table: Table, condition: ColumnElement[bool], batch: int) -> int:
+    # A bounded batch: a DELETE of everything would hold the one writer's lock for as long as it takes.
+    primary = tuple(table.primary_key.columns)
+    some = select(*primary).where(condition).limit(batch)
+    named = primary[0].in_(some) if len(primary) == 1 else tuple_(*primary).in_(some)
+    return tx.connection.execute(delete(table).where(named)).rowcount

@@ -1,0 +1,63 @@
+"""Conditions and assignments that several statements share, with ``:now`` for the transaction's time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, bindparam, exists, update
+
+from doorward.sessions.model import Ended, Ending, Session
+from doorward.stores import records
+from doorward.stores.sql import revocations, schema, trail
+from doorward.stores.sql.rows import SESSION, earlier, later, session_of
+from doorward.stores.sql.transaction import Transaction
+from doorward.stores.sql.types import Instant
+
+_session, _account = schema.session, schema.account
+
+NOW = bindparam("now", type_=Instant())
+USED_UNTIL = bindparam("used_until", type_=Instant())
+
+GOES_ON = and_(_session.c.ended_at.is_(None), _session.c.idle_expires_at > NOW, _session.c.expires_at > NOW)
+"""The session has neither been ended nor expired; says nothing of its account."""
+
+STANDS = and_(
+    GOES_ON,
+    exists().where(
+        _account.c.id == _session.c.account,
+        _account.c.version == _session.c.account_version,
+        _account.c.disabled_at.is_(None),
+    ),
+)
+"""The session is live: ``decide_standing`` in SQL."""
+
+LAST_SEEN_AT = later(_session.c.last_seen_at, NOW)
+IDLE_EXPIRES_AT = earlier(later(_session.c.idle_expires_at, USED_UNTIL), _session.c.expires_at)
+"""``decide_idle_expiry`` in SQL."""
+
+
+def end(tx: Transaction, where: ColumnElement[bool], ending: Ending, **parameters: Any) -> Sequence[Session]:
+    """End the sessions that meet a condition; one statement.  The condition says that they are live."""
+    statement = (
+        update(_session)
+        .where(where)
+        .values(ended_at=NOW, ended_reason=bindparam("why", type_=_session.c.ended_reason.type))
+        .returning(*SESSION)
+    )
+    found: Mapping[str, Any] = {"now": tx.now, "why": ending.reason, **parameters}
+    return [session_of(row) for row in tx.connection.execute(statement, found)]
+
+
+def tell(tx: Transaction, sessions: Sequence[Session], ending: Ending) -> Ended:
+    """Record that sessions have ended, where the account is revoked as a whole."""
+    over = records.ended_sessions(sessions, ending, at=tx.now)
+    trail.write(tx, *(records.session_ended(session, ending.actor) for session in over.sessions))
+    return over
+
+
+def tell_each(tx: Transaction, sessions: Sequence[Session], ending: Ending) -> Ended:
+    """Record that sessions have ended, and revoke each by its own entry."""
+    over = tell(tx, sessions, ending)
+    revocations.write(tx, over.revocations)
+    return over

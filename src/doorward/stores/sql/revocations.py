@@ -1,0 +1,35 @@
+"""Statements about revocations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from doorward.ports import Snapshot
+from doorward.revocation.model import Revocation
+from doorward.stores.sql import schema
+from doorward.stores.sql.rows import REVOCATION, later, revocation_of, revocation_values
+from doorward.stores.sql.transaction import Transaction
+
+_revocation = schema.revocation
+
+
+def read(tx: Transaction) -> Snapshot:
+    live = select(*REVOCATION).where(_revocation.c.dies_at > tx.now)
+    return Snapshot(revocations=tuple(revocation_of(row) for row in tx.connection.execute(live)), as_of=tx.now)
+
+
+def write(tx: Transaction, revocations: Sequence[Revocation]) -> None:
+    """Join entries into the table by the pointwise maximum: repeated and reordered ones change nothing."""
+    if not revocations:
+        return
+    statement = tx.insert(_revocation)
+    joined = statement.on_conflict_do_update(
+        index_elements=[_revocation.c.kind, _revocation.c.id],
+        set_={
+            "value": later(_revocation.c.value, statement.excluded.value),
+            "dies_at": later(_revocation.c.dies_at, statement.excluded.dies_at),
+        },
+    )
+    tx.connection.execute(joined, [revocation_values(entry) for entry in revocations])

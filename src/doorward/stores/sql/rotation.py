@@ -1,0 +1,163 @@
+"""Statements of refresh-token rotation (PROTOCOLS.md section 1)."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, LargeBinary, and_, bindparam, false, null, or_, select, true, update
+
+from doorward.audit.model import Actor, AuditEvent
+from doorward.rotation.model import Presentation, RefreshPolicy, Taken
+from doorward.sessions.model import Ended, Ending, Session, Sighting
+from doorward.stores import records
+from doorward.stores.sql import live, schema, trail
+from doorward.stores.sql.live import IDLE_EXPIRES_AT, LAST_SEEN_AT, NOW, STANDS, USED_UNTIL
+from doorward.stores.sql.prepared import Prepared
+from doorward.stores.sql.rows import ACCOUNT, SESSION, account_of, later, session_of
+from doorward.stores.sql.sightings import sighting
+from doorward.stores.sql.transaction import Transaction
+from doorward.stores.sql.types import Instant
+
+_session, _account = schema.session, schema.account
+
+# Step 2: whoever comes second finds another generation and takes nothing.  ``next_generation`` in SQL.
+_ROTATE = Prepared(
+    update(_session)
+    .where(
+        _session.c.key == bindparam("presented_key", type_=BigInteger()),
+        _session.c.secret_hash == bindparam("presented_hash", type_=LargeBinary()),
+        _session.c.generation == bindparam("presented_generation", type_=BigInteger()),
+        or_(_session.c.generation == 0, _session.c.made_at <= bindparam("rested_since", type_=Instant())),
+        STANDS,
+    )
+    .values(
+        generation=_session.c.generation + 1,
+        predecessor=_session.c.generation,
+        made_at=NOW,
+        first_at=NOW,
+        attempt=bindparam("presented_attempt", type_=LargeBinary()),
+        displaced=null(),
+        acknowledged=false(),
+        last_seen_at=LAST_SEEN_AT,
+        idle_expires_at=IDLE_EXPIRES_AT,
+    )
+    .returning(*SESSION),
+    SESSION,
+)
+
+_ACCOUNT_OF = Prepared(select(*ACCOUNT).where(_account.c.id == bindparam("account_id")), ACCOUNT)
+
+# As it was judged; the secret is among it because a change of the password moves it.
+_AS_SEEN = and_(
+    _session.c.key == bindparam("seen_key", type_=BigInteger()),
+    _session.c.secret_hash == bindparam("seen_hash", type_=LargeBinary()),
+    _session.c.generation == bindparam("seen_generation", type_=BigInteger()),
+    _session.c.made_at == bindparam("seen_made_at", type_=Instant()),
+    _session.c.acknowledged == bindparam("seen_acknowledged"),
+    STANDS,
+)
+
+# A use that was noted meanwhile is not taken back.
+_REPLACE = (
+    update(_session)
+    .where(_AS_SEEN)
+    .values(
+        {
+            name: bindparam(f"to_{name}", type_=_session.c[name].type)
+            for name in (
+                "generation",
+                "made_at",
+                "predecessor",
+                "first_at",
+                "attempt",
+                "displaced",
+                "acknowledged",
+                "healed_in",
+            )
+        }
+    )
+    .values(
+        last_seen_at=later(_session.c.last_seen_at, bindparam("to_last_seen_at", type_=Instant())),
+        idle_expires_at=later(_session.c.idle_expires_at, USED_UNTIL),
+    )
+)
+
+_ACKNOWLEDGE = (
+    update(_session)
+    .where(
+        _session.c.id == bindparam("session_id"),
+        _session.c.generation == bindparam("seen_generation", type_=BigInteger()),
+        _session.c.acknowledged == false(),
+        _session.c.ended_at.is_(None),
+    )
+    .values(acknowledged=true())
+)
+
+
+def rotate(tx: Transaction, *, presented: Presentation, policy: RefreshPolicy, actor: Actor) -> Taken | Sighting:
+    """Step 2, else what the row is."""
+    taken = _ROTATE.one(
+        tx,
+        {
+            "presented_key": presented.key,
+            "presented_hash": presented.secret_hash,
+            "presented_generation": presented.generation,
+            "presented_attempt": presented.attempt,
+            "rested_since": tx.now - policy.rest,
+            "used_until": tx.now + policy.idle,
+            "now": tx.now,
+        },
+    )
+    if taken is None:
+        return sighting(tx, key=presented.key)
+    session = session_of(taken)
+    owner = _ACCOUNT_OF.one(tx, {"account_id": session.account})
+    if owner is None:
+        # The statement took, and a foreign key holds the two together.
+        raise AssertionError("a session without its account")
+    trail.write(tx, records.refresh_rotated(session, actor))
+    return Taken(session=session, account=account_of(owner), at=tx.now)
+
+
+def replace(tx: Transaction, *, seen: Session, to: Session, event: AuditEvent) -> bool:
+    written = tx.connection.execute(
+        _REPLACE,
+        {
+            **_seen(tx, seen),
+            "to_generation": to.generation,
+            "to_made_at": to.made_at,
+            "to_predecessor": to.predecessor,
+            "to_first_at": to.first_at,
+            "to_attempt": to.attempt,
+            "to_displaced": to.displaced,
+            "to_acknowledged": to.acknowledged,
+            "to_healed_in": to.healed_in,
+            "to_last_seen_at": to.last_seen_at,
+            "used_until": to.idle_expires_at,
+        },
+    )
+    if written.rowcount == 0:
+        return False
+    trail.write(tx, event)
+    return True
+
+
+def end_reused(tx: Transaction, *, seen: Session, ending: Ending, event: AuditEvent) -> Ended | None:
+    over = live.end(tx, _AS_SEEN, ending, **_seen(tx, seen))
+    if not over:
+        return None
+    trail.write(tx, event)
+    return live.tell_each(tx, over, ending)
+
+
+def acknowledge(tx: Transaction, *, session_id: str, generation: int) -> None:
+    tx.connection.execute(_ACKNOWLEDGE, {"session_id": session_id, "seen_generation": generation})
+
+
+def _seen(tx: Transaction, seen: Session) -> dict[str, object]:
+    return {
+        "seen_key": seen.key,
+        "seen_hash": seen.secret_hash,
+        "seen_generation": seen.generation,
+        "seen_made_at": seen.made_at,
+        "seen_acknowledged": seen.acknowledged,
+        "now": tx.now,
+    }

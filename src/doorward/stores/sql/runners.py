@@ -1,0 +1,173 @@
+"""In which thread and transaction statements run.
+
+An asynchronous host has one writer: SQLite lets one write at a time, and what waits meanwhile is committed together,
+which shares the one wait for the disk.  Its look-ups take a few microseconds and run in the event loop itself; going to
+a thread and back would take longer.  A synchronous host runs everything in the calling thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from doorward.errors import StoreUnavailable
+from doorward.ports import Clock
+from doorward.stores.sql.transaction import Transaction
+from doorward.stores.sql.worker import Job, Worker
+
+T = TypeVar("T")
+Statement = Callable[[Transaction], T]
+"""What runs inside a transaction; never suspends."""
+
+Translated = Callable[[], AbstractContextManager[None]]
+
+
+class Runner(Protocol):
+    """Runs statements.
+
+    ``look_up`` is for one read that an index answers, ``read`` for one that may take longer, ``write`` for what
+    changes something: it returns once that is committed.
+    """
+
+    def now(self) -> datetime: ...
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def look_up(self, statement: Statement[T]) -> T: ...
+
+    async def read(self, statement: Statement[T]) -> T: ...
+
+    async def write(self, statement: Statement[T]) -> T: ...
+
+
+class DirectRunner:
+    """Runs statements in the calling thread and never suspends; for synchronous hosts and the command line.
+
+    Threads may share it: each call takes a connection of its own.  So may processes that were forked from one which
+    had opened it.
+    """
+
+    def __init__(self, engine: Engine, *, ready: Callable[[], object], translated: Translated, clock: Clock) -> None:
+        self._engine = engine
+        self._ready = ready
+        self._translated = translated
+        self._process = os.getpid()
+        self.now = clock
+
+    async def open(self) -> None:
+        self._ready()
+
+    async def close(self) -> None:
+        self._engine.dispose()
+
+    async def look_up(self, statement: Statement[T]) -> T:
+        with self._translated(), self._own().execution_options(reads=True).connect() as connection:
+            return statement(Transaction(connection=connection, now=self.now()))
+
+    read = look_up
+
+    async def write(self, statement: Statement[T]) -> T:
+        with self._translated(), self._own().begin() as connection:
+            return statement(Transaction(connection=connection, now=self.now()))
+
+    def _own(self) -> Engine:
+        """The connections of this process: SQLite's are not carried across a fork, not even to be closed."""
+        if self._process != os.getpid():
+            self._engine.dispose(close=False)
+            self._process = os.getpid()
+        return self._engine
+
+
+class SqliteRunner:
+    """Runs statements for an event loop.
+
+    Args:
+        engine: for writing, and for reads that may take longer.
+        looking_up: for look-ups in the event loop.
+        ready: makes the file ready; slow.
+        translated: turns errors of the driver into ours.
+        clock: the store's time.
+    """
+
+    def __init__(
+        self, engine: Engine, looking_up: Engine, *, ready: Callable[[], object], translated: Translated, clock: Clock
+    ) -> None:
+        self._engine = engine
+        self._reading = engine.execution_options(reads=True)
+        self._looking_up = looking_up.execution_options(reads=True)
+        self._ready = ready
+        self._translated = translated
+        self.now = clock
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._writer = Worker("doorward-writer", self._write_together)
+        self._reader = Worker("doorward-reader", self._read_each)
+
+    async def open(self) -> None:
+        if self._connection is not None:
+            return
+        await asyncio.to_thread(self._ready)
+        with self._translated():
+            self._connection = self._looking_up.connect()
+        self._reader.start()
+        self._writer.start()
+
+    async def close(self) -> None:
+        await self._writer.stop()
+        await self._reader.stop()
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+        self._looking_up.dispose()
+        self._engine.dispose()
+
+    async def look_up(self, statement: Statement[T]) -> T:
+        # The lock is for event loops in two threads; one loop never waits here.
+        with self._lock, self._translated():
+            if self._connection is None:
+                raise StoreUnavailable(detail="the store is not open")
+            return statement(Transaction(connection=self._connection, now=self.now()))
+
+    async def read(self, statement: Statement[T]) -> T:
+        return await self._reader.do(statement)
+
+    async def write(self, statement: Statement[T]) -> T:
+        return await self._writer.do(statement)
+
+    def _read_each(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            with job.failing(), self._translated(), self._reading.connect() as connection:
+                job.result = job.statement(Transaction(connection=connection, now=self.now()))
+
+    def _write_together(self, jobs: list[Job]) -> None:
+        try:
+            self._commit(jobs)
+        except Exception as error:  # noqa: BLE001 -- whatever it was, each caller is told, and the writer goes on
+            for job in jobs:
+                # One error each: a traceback grows with every place that raises it.
+                job.error = job.error or StoreUnavailable(detail=f"not committed, or not known to be: {error}")
+
+    def _commit(self, jobs: list[Job]) -> None:
+        """Run writes in one transaction; one that fails leaves nothing behind and the others alone."""
+        with self._translated(), self._engine.begin() as connection:
+            for job in jobs:
+                with job.failing(), self._translated(), connection.begin_nested():
+                    job.result = job.statement(Transaction(connection=connection, now=self.now()))
+                if job.error is not None and not _is_in_transaction(connection):
+                    # A full disk can make SQLite give up all of it: what the others wrote is gone too.
+                    raise StoreUnavailable(detail="the database gave the transaction up")
+
+
+def _is_in_transaction(connection: Connection) -> bool:
+    driver: Any = connection.connection.dbapi_connection
+    return bool(driver.in_transaction)

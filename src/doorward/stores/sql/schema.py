@@ -1,0 +1,145 @@
+"""The tables.
+
+Their names begin with ``doorward_``: the database may be the application's own, with tables called ``account`` and
+``session`` of its own.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+from doorward.audit.model import Action
+from doorward.keys.model import Algorithm
+from doorward.revocation.model import Kind
+from doorward.sessions.model import EndReason
+from doorward.stores.sql.types import Hidden, Instant, JsonObject, Name, Words
+
+VERSION_TABLE = "doorward_version"
+"""Where alembic notes the revision; named apart from the application's own."""
+
+# SQLite makes a column the row's own number only where it is called INTEGER.
+_RowNumber = BigInteger().with_variant(Integer(), "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+account = Table(
+    "doorward_account",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("email", Text, nullable=False),
+    Column("email_key", Text, nullable=False, unique=True),
+    Column("email_verified", Boolean, nullable=False),
+    Column("name", Text),
+    Column("password_hash", Hidden),
+    Column("roles", Words, nullable=False),
+    Column("version", Integer, CheckConstraint("version >= 0", name="version"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("disabled_at", Instant),
+    # What a search looks through: LIKE folds ASCII alone.
+    Column("searchable", Text, nullable=False),
+)
+
+session = Table(
+    "doorward_session",
+    metadata,
+    Column("key", _RowNumber, primary_key=True, autoincrement=False),
+    Column("id", Text, nullable=False, unique=True),
+    Column("account", Text, ForeignKey(account.c.id), nullable=False),
+    Column("account_version", Integer, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("carrier", Text, nullable=False),
+    Column("secret_hash", LargeBinary, CheckConstraint("length(secret_hash) = 32", name="secret_hash"), nullable=False),
+    Column("generation", BigInteger, CheckConstraint("generation >= 0", name="generation"), nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("predecessor", BigInteger),
+    Column("first_at", Instant),
+    Column("attempt", LargeBinary),
+    Column("displaced", BigInteger),
+    Column("acknowledged", Boolean, nullable=False),
+    Column("healed_in", Text),
+    Column("authenticated_at", Instant, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("last_seen_at", Instant, nullable=False),
+    Column("idle_expires_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("ended_reason", Name(EndReason)),
+    Column("label", Text),
+    Column("ip", Text),
+    Column("user_agent", Text),
+    Column("methods", Words, nullable=False),
+    CheckConstraint("idle_expires_at <= expires_at", name="limits"),
+    CheckConstraint("(ended_at IS NULL) = (ended_reason IS NULL)", name="ended"),
+    # Of what is over only housekeeping asks.
+    Index(None, "account", sqlite_where=Column("ended_at").is_(None), postgresql_where=Column("ended_at").is_(None)),
+    Index(None, "idle_expires_at"),
+    Index(None, "ended_at"),
+)
+
+revocation = Table(
+    "doorward_revocation",
+    metadata,
+    Column("kind", Name(Kind), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("value", Integer, nullable=False),
+    Column("dies_at", Instant, nullable=False, index=True),
+)
+
+signing_key = Table(
+    "doorward_signing_key",
+    metadata,
+    Column("kid", Text, primary_key=True),
+    Column("algorithm", Name(Algorithm), nullable=False),
+    Column("wrapped", Text, nullable=False),
+    Column("public", JsonObject),
+    Column("created_at", Instant, nullable=False),
+    Column("activates_at", Instant, nullable=False),
+    Column("retiring_at", Instant),
+    Column("retired_at", Instant),
+)
+
+# The trail names accounts and sessions without a foreign key: it outlives them.
+audit_event = Table(
+    "doorward_audit_event",
+    metadata,
+    Column("id", _RowNumber, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False, index=True),
+    Column("action", Name(Action), nullable=False),
+    Column("actor", Text),
+    Column("ip", Text),
+    Column("user_agent", Text),
+    Column("account", Text),
+    Column("session", Text),
+    Column("detail", JsonObject, nullable=False),
+    Index(None, "account", "id"),
+    Index(None, "session", "id"),
+    Index(None, "action", "id"),
+)
+
+meta = Table(
+    "doorward_meta",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)

@@ -1,0 +1,85 @@
+"""Statements about sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import BigInteger, bindparam, insert, select, update
+
+from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session, Started
+from doorward.stores import records
+from doorward.stores.sql import accounts, live, revocations, schema, trail
+from doorward.stores.sql.live import IDLE_EXPIRES_AT, LAST_SEEN_AT, STANDS
+from doorward.stores.sql.rows import SESSION, session_of, session_values
+from doorward.stores.sql.transaction import Transaction
+
+_session = schema.session
+_NEWEST_FIRST = (_session.c.created_at.desc(), _session.c.id.desc())
+
+_TOUCH = (
+    update(_session)
+    .where(_session.c.key == bindparam("session_key", type_=BigInteger()), STANDS)
+    .values(last_seen_at=LAST_SEEN_AT, idle_expires_at=IDLE_EXPIRES_AT)
+)
+
+
+def start(
+    tx: Transaction, *, new: NewSession, limit: int | None, replaces: Sequence[int], ending: Ending
+) -> Started | AccountMoved:
+    # Held until the commit: disabling the account, changing its password and another start wait for this one.
+    account = accounts.locked(tx, new.account)
+    if account is None or account.disabled_at is not None or account.version != new.account_version:
+        return AccountMoved()
+    over = _end_replaced(tx, replaces, records.because(ending, EndReason.SIGNED_OUT))
+    if limit is not None:
+        crowded_out = _end_oldest(tx, new.account, max(limit, 1) - 1, records.because(ending, EndReason.SESSION_LIMIT))
+        over = Ended(revocations=over.revocations + crowded_out.revocations)
+    session = new.begun(at=tx.now)
+    tx.connection.execute(insert(_session), session_values(session))
+    trail.write(tx, records.session_started(session, ending.actor))
+    return Started(session=session, revocations=over.revocations)
+
+
+def of_account(tx: Transaction, *, account_id: str) -> Sequence[Session]:
+    statement = select(*SESSION).where(_session.c.account == account_id, STANDS).order_by(*_NEWEST_FIRST)
+    return tuple(session_of(row) for row in tx.connection.execute(statement, {"now": tx.now}))
+
+
+def touch(tx: Transaction, *, key: int, idle: timedelta) -> None:
+    tx.connection.execute(_TOUCH, {"session_key": key, "now": tx.now, "used_until": tx.now + idle})
+
+
+def end_one(tx: Transaction, *, session_id: str, ending: Ending, account_id: str | None) -> Ended | None:
+    where = STANDS & (_session.c.id == session_id)
+    if account_id is not None:
+        where &= _session.c.account == account_id
+    over = live.end(tx, where, ending)
+    return live.tell_each(tx, over, ending) if over else None
+
+
+def end_all(tx: Transaction, *, account_id: str, ending: Ending, keep: str | None) -> Ended:
+    where = STANDS & (_session.c.account == account_id)
+    if keep is not None:
+        return live.tell_each(tx, live.end(tx, where & (_session.c.id != keep), ending), ending)
+    account = accounts.locked(tx, account_id)
+    if account is None:
+        return Ended()
+    # Sessions first: once the version is raised they do not stand any more.
+    over = live.tell(tx, live.end(tx, where, ending), ending).sessions
+    entry = records.account_revoked(accounts.raise_version(tx, account), ending, at=tx.now)
+    revocations.write(tx, [entry])
+    return Ended(sessions=over, revocations=(entry,))
+
+
+def _end_replaced(tx: Transaction, keys: Sequence[int], ending: Ending) -> Ended:
+    if not keys:
+        return Ended()
+    return live.tell_each(tx, live.end(tx, STANDS & _session.c.key.in_(keys), ending), ending)
+
+
+def _end_oldest(tx: Transaction, account_id: str, keep: int, ending: Ending) -> Ended:
+    """End all but the newest sessions of an account."""
+    live_ones = select(_session.c.key).where(_session.c.account == account_id, STANDS)
+    too_many = live_ones.order_by(*_NEWEST_FIRST).offset(keep)
+    return live.tell_each(tx, live.end(tx, _session.c.key.in_(too_many), ending), ending)

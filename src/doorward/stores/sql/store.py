@@ -1,0 +1,190 @@
+"""The store on SQL: each operation is one statement function, run by the runner."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from doorward.accounts.model import Account, AccountChange, AccountChanged
+from doorward.audit.model import Action, Actor, AuditEvent
+from doorward.errors import StoreUnavailable
+from doorward.keys.model import StoredKey
+from doorward.ports import Page, Removed, Snapshot
+from doorward.revocation.model import Revocation
+from doorward.rotation.model import Presentation, RefreshPolicy, Taken
+from doorward.secret import Secret
+from doorward.sessions.model import AccountMoved, Ended, Ending, NewSession, Session, Sighting, Started
+from doorward.stores.paging import event_before, limit_of
+from doorward.stores.sql import accounts, housekeeping, keys, rotation, sessions, sightings, trail
+from doorward.stores.sql import revocations as revocation_entries
+from doorward.stores.sql.runners import Runner
+from doorward.wire.identifiers import new_identifier
+
+
+class SqlStore:
+    """Everything in one database.
+
+    Args:
+        runner: decides in which thread and transaction statements run.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._identity: str | None = None
+
+    # Accounts
+
+    async def create_account(self, account: Account, *, actor: Actor) -> bool:
+        return await self._runner.write(partial(accounts.create, account=account, actor=actor))
+
+    async def account(self, account_id: str) -> Account | None:
+        return await self._runner.look_up(partial(accounts.by_id, account_id=account_id))
+
+    async def account_by_email(self, email_key: str) -> Account | None:
+        return await self._runner.look_up(partial(accounts.by_email, email_key=email_key))
+
+    async def accounts(self, page: Page, *, query: str = "") -> Sequence[Account]:
+        return await self._runner.read(partial(accounts.find, query=query, after=page.after, limit=limit_of(page)))
+
+    async def change_account(self, account_id: str, change: AccountChange, ending: Ending) -> AccountChanged | None:
+        statement = partial(accounts.change, account_id=account_id, change=change, ending=ending)
+        return await self._runner.write(statement)
+
+    async def change_password(
+        self,
+        seen: Account,
+        password_hash: Secret,
+        *,
+        keep: Session | None,
+        new_secret_hash: bytes | None,
+        ending: Ending,
+    ) -> Ended | AccountMoved:
+        return await self._runner.write(
+            partial(
+                accounts.change_password,
+                seen=seen,
+                password_hash=password_hash,
+                keep=keep,
+                new_secret_hash=new_secret_hash,
+                ending=ending,
+            )
+        )
+
+    async def rehash_password(self, seen: Account, password_hash: Secret, *, actor: Actor) -> bool:
+        statement = partial(accounts.rehash_password, seen=seen, password_hash=password_hash, actor=actor)
+        return await self._runner.write(statement)
+
+    # Sessions
+
+    async def start_session(
+        self, new: NewSession, *, limit: int | None, replaces: Sequence[int], ending: Ending
+    ) -> Started | AccountMoved:
+        statement = partial(sessions.start, new=new, limit=limit, replaces=replaces, ending=ending)
+        return await self._runner.write(statement)
+
+    async def session(self, key: int) -> Sighting:
+        return await self._runner.look_up(partial(sightings.sighting, key=key))
+
+    async def session_by_id(self, session_id: str) -> Sighting:
+        return await self._runner.look_up(partial(sightings.sighting, session_id=session_id))
+
+    async def sessions_of(self, account_id: str) -> Sequence[Session]:
+        return await self._runner.read(partial(sessions.of_account, account_id=account_id))
+
+    async def rotate(self, presented: Presentation, policy: RefreshPolicy, *, actor: Actor) -> Taken | Sighting:
+        return await self._runner.write(partial(rotation.rotate, presented=presented, policy=policy, actor=actor))
+
+    async def replace_session(self, seen: Session, to: Session, event: AuditEvent) -> bool:
+        return await self._runner.write(partial(rotation.replace, seen=seen, to=to, event=event))
+
+    async def end_reused(self, seen: Session, ending: Ending, event: AuditEvent) -> Ended | None:
+        return await self._runner.write(partial(rotation.end_reused, seen=seen, ending=ending, event=event))
+
+    async def acknowledge(self, session_id: str, generation: int) -> None:
+        await self._runner.write(partial(rotation.acknowledge, session_id=session_id, generation=generation))
+
+    async def touch(self, key: int, *, idle: timedelta) -> None:
+        await self._runner.write(partial(sessions.touch, key=key, idle=idle))
+
+    async def end_session(self, session_id: str, ending: Ending, *, account_id: str | None = None) -> Ended | None:
+        statement = partial(sessions.end_one, session_id=session_id, ending=ending, account_id=account_id)
+        return await self._runner.write(statement)
+
+    async def end_sessions(self, account_id: str, ending: Ending, *, keep: str | None = None) -> Ended:
+        return await self._runner.write(partial(sessions.end_all, account_id=account_id, ending=ending, keep=keep))
+
+    # Revocations and keys
+
+    async def revocations(self) -> Snapshot:
+        return await self._runner.read(revocation_entries.read)
+
+    async def revoke(self, revocations: Sequence[Revocation]) -> None:
+        await self._runner.write(partial(revocation_entries.write, revocations=revocations))
+
+    async def keys(self) -> Sequence[StoredKey]:
+        return await self._runner.read(keys.read)
+
+    async def change_keys(
+        self, seen: Sequence[StoredKey], to: Sequence[StoredKey], events: Sequence[AuditEvent]
+    ) -> bool:
+        return await self._runner.write(partial(keys.change, seen=seen, to=to, events=events))
+
+    # The trail
+
+    async def record(self, event: AuditEvent) -> None:
+        await self._runner.write(lambda tx: trail.write(tx, event))
+
+    async def trail(
+        self, page: Page, *, account: str | None = None, session: str | None = None, action: Action | None = None
+    ) -> Sequence[AuditEvent]:
+        before, limit = event_before(page), limit_of(page)
+        return await self._runner.read(
+            partial(trail.read, before=before, limit=limit, account=account, session=session, action=action)
+        )
+
+    # The store itself
+
+    async def open(self) -> None:
+        """Make it ready.
+
+        Raises:
+            DatabaseUnusable: it cannot be; the detail names the remedy.
+            StoreUnavailable: not now.
+        """
+        await self._runner.open()
+        new = new_identifier(secrets.token_bytes)
+        self._identity = await self._runner.write(partial(housekeeping.settle, name="identity", value=new))
+
+    async def close(self) -> None:
+        await self._runner.close()
+
+    async def ping(self) -> None:
+        await self._runner.look_up(housekeeping.ping)
+
+    async def now(self) -> datetime:
+        return self._runner.now()
+
+    @property
+    def identity(self) -> str:
+        if self._identity is None:
+            raise StoreUnavailable(detail="the store is not open")
+        return self._identity
+
+    async def secret_check(self, fingerprint: str, *, replaces: Sequence[str] = ()) -> str:
+        return await self._runner.write(
+            partial(housekeeping.settle, name="secret_check", value=fingerprint, replaces=replaces)
+        )
+
+    async def remove_expired(
+        self, *, session_retention: timedelta, audit_retention: timedelta, batch: int = 500
+    ) -> Removed:
+        return await self._runner.write(
+            partial(
+                housekeeping.remove_expired,
+                session_retention=session_retention,
+                audit_retention=audit_retention,
+                batch=batch,
+            )
+        )

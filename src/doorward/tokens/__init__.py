@@ -1,0 +1,1 @@
+"""Access tokens: their form (compact), their signature (signature), their claims (access), remembering them (cache)."""

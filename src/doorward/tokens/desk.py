@@ -1,0 +1,140 @@
+"""Where access tokens are issued and taken back: the keys in memory, and what was verified before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from doorward.accounts.model import Account
+from doorward.errors import StoreUnavailable
+from doorward.keys.model import SigningKey, VerificationKey
+from doorward.options import Options
+from doorward.ports import Entropy
+from doorward.principal import Principal
+from doorward.revocation.model import LiveSet
+from doorward.secret import Secret
+from doorward.sessions.model import IssuedToken, Session
+from doorward.tokens.access import AccessClaims, AccessTokenVerifier, sign_access_token
+from doorward.tokens.cache import VerifiedTokens
+from doorward.wire.identifiers import new_identifier
+
+MOST_REMEMBERED = 20_000
+"""How many verified tokens are remembered: about 20 MB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """An access token that is genuine.
+
+    Args:
+        claims: what it says.
+        principal: who that is.
+        revoked: whether it is accepted no more all the same.
+        first_sight: whether this process had not seen it before.
+    """
+
+    claims: AccessClaims
+    principal: Principal
+    revoked: bool
+    first_sight: bool
+
+
+class TokenDesk:
+    """Issues access tokens, and checks those that are presented.
+
+    Args:
+        options: of the deployment.
+        entropy: what ``jti`` is made of.
+    """
+
+    def __init__(self, options: Options, *, entropy: Entropy) -> None:
+        self._options = options
+        self._entropy = entropy
+        self._signing: SigningKey | None = None
+        self._remembered = VerifiedTokens(MOST_REMEMBERED)
+        self._verifier = AccessTokenVerifier(
+            issuer=options.issuer, audience=options.token_audience, keys={}, clock_skew=options.clock_skew
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a key to sign with."""
+        return self._signing is not None
+
+    def knows(self, signing: str, verifying: AbstractSet[str]) -> bool:
+        """Whether these are, by their ``kid``, the keys in use."""
+        return self._signing is not None and self._signing.kid == signing and self._verifier.keys.keys() == verifying
+
+    def take_keys(self, signing: SigningKey, verifying: Mapping[str, VerificationKey]) -> None:
+        """Put other keys in place of those known."""
+        self._signing = signing
+        self._verifier.keys = verifying
+        self._remembered.forget_all()
+
+    def issue(self, session: Session, account: Account, *, now: datetime) -> IssuedToken:
+        """Mint an access token for a session.
+
+        Args:
+            session: the row.
+            account: whose it is.
+            now: read before the statement that the row comes from, so that ``exp`` is counted from what was known.
+        """
+        if self._signing is None:
+            raise StoreUnavailable(detail="the signing keys have not been loaded yet")
+        issued_at = int(now.timestamp())
+        # No lease outlives what it is a lease on.
+        lifetime = int(self._options.access_lifetime.total_seconds())
+        expires_at = min(issued_at + lifetime, int(session.leaves_at.timestamp()))
+        claims = AccessClaims(
+            iss=self._options.issuer,
+            sub=account.id,
+            aud=self._options.token_audience,
+            exp=expires_at,
+            iat=issued_at,
+            jti=new_identifier(self._entropy),
+            client_id=session.client,
+            sid=session.id,
+            gen=session.generation if session.strategy == "hybrid" else None,
+            ver=account.version,
+            auth_time=int(session.authenticated_at.timestamp()),
+            amr=session.methods,
+            roles=account.roles,
+            scope=" ".join(self._options.scopes_of(account.roles)),
+        )
+        text = Secret(sign_access_token(claims, self._signing))
+        return IssuedToken(text=text, expires_in=timedelta(seconds=max(expires_at - issued_at, 0)))
+
+    def verify(self, text: Secret, *, live: LiveSet, now: datetime) -> Verified:
+        """Check an access token, and whether it has been revoked.
+
+        Raises:
+            InvalidToken: it is not ours, not now or not for us.
+        """
+        token = text.reveal()
+        claims = self._remembered.get(token, now=now)
+        first_sight = claims is None
+        if claims is None:
+            claims = self._verifier.verify(token, now=now)
+            self._remembered.put(token, claims, now=now)
+        # Remembered or not: what was true a moment ago may have been revoked since.
+        revoked = live.revokes(session=claims.sid, account=claims.sub, version=claims.ver, token=claims.jti)
+        return Verified(
+            claims=claims, principal=principal_of(claims), revoked=revoked is not None, first_sight=first_sight
+        )
+
+
+def principal_of(claims: AccessClaims) -> Principal:
+    """Who an access token speaks for."""
+    return Principal(
+        subject=claims.sub,
+        session_id=claims.sid,
+        client_id=claims.client_id,
+        roles=frozenset(claims.roles),
+        scopes=frozenset(claims.scope.split()),
+        methods=claims.amr,
+        authenticated_at=datetime.fromtimestamp(claims.auth_time, UTC),
+        expires_at=datetime.fromtimestamp(claims.exp, UTC),
+        carrier="token",
+    )

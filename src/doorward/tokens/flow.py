@@ -1,0 +1,92 @@
+"""What other parties ask about tokens: revoke it (RFC 7009), is it good (RFC 7662)."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+from doorward.audit.model import Actor, Origin
+from doorward.deployment import Deployment
+from doorward.errors import InvalidToken, NotFound
+from doorward.options import FIRST_PARTY
+from doorward.rotation.flow import session_of
+from doorward.secret import Secret
+from doorward.sessions.flow import end_session, verify_token
+from doorward.sessions.model import EndReason
+from doorward.sessions.rules import decide_standing
+from doorward.wire.refresh_token import RefreshToken, parse_refresh_token
+
+
+async def revoke_token(deployment: Deployment, text: Secret, *, client: str = FIRST_PARTY, origin: Origin) -> None:
+    """End the session that a token is a lease on.  A token that is nobody's is no error (RFC 7009 section 2.2)."""
+    session_id = await _session_named_by(deployment, text, client=client)
+    if session_id is None:
+        return
+    actor = Actor(origin=origin)
+    try:
+        await end_session(deployment, session_id, account_id=None, reason=EndReason.SIGNED_OUT, actor=actor)
+    except NotFound:
+        return  # it has ended before: what was asked for is so
+
+
+async def _session_named_by(deployment: Deployment, text: Secret, *, client: str) -> str | None:
+    held = await session_of(deployment, text, client=client)
+    if held is not None:
+        return held
+    try:
+        return verify_token(deployment, text).claims.sid
+    except InvalidToken:
+        return None
+
+
+async def introspect(deployment: Deployment, text: Secret) -> Mapping[str, Any]:
+    """What there is to say of a token (RFC 7662 section 2.2); of one that is not active, nothing else."""
+    token = parse_refresh_token(text.reveal(), client=FIRST_PARTY, keyring=deployment.keyring)
+    if token is not None:
+        return await _introspect_refresh_token(deployment, token)
+    try:
+        verified = verify_token(deployment, text)
+    except InvalidToken:
+        return {"active": False}
+    if verified.revoked:
+        return {"active": False}
+    claims = verified.claims
+    return {
+        "active": True,
+        "token_type": "Bearer",
+        "iss": claims.iss,
+        "sub": claims.sub,
+        "aud": claims.aud,
+        "exp": claims.exp,
+        "iat": claims.iat,
+        "jti": claims.jti,
+        "client_id": claims.client_id,
+        "sid": claims.sid,
+        "auth_time": claims.auth_time,
+        "amr": list(claims.amr),
+        "roles": list(claims.roles),
+        "scope": claims.scope,
+    }
+
+
+async def _introspect_refresh_token(deployment: Deployment, token: RefreshToken) -> Mapping[str, Any]:
+    seen = await deployment.store.session(token.key)
+    session, account = seen.session, seen.account
+    if (
+        session is None
+        or account is None
+        or not hmac.compare_digest(token.secret_hash, session.secret_hash)
+        or token.generation != session.generation
+        or decide_standing(session, account, now=seen.at) is not None
+    ):
+        return {"active": False}
+    return {
+        "active": True,
+        "iss": deployment.options.issuer,
+        "sub": account.id,
+        "exp": int(session.leaves_at.timestamp()),
+        "client_id": session.client,
+        "sid": session.id,
+        "scope": " ".join(deployment.options.scopes_of(account.roles)),
+    }

@@ -1,0 +1,162 @@
+"""Bare ASGI 3: what uvicorn serves, and what any ASGI framework can mount."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from doorward.doorward import Doorward
+from doorward.errors import DoorwardError
+from doorward.http.api import Api, Observer
+from doorward.http.caller import authenticate_request
+from doorward.http.message import LARGEST_BODY, Request, Response, join_headers
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_HTTP_OF = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class DoorwardApp:
+    """Doorward as an ASGI application: serve it, or mount it under a prefix.
+
+    It opens ``auth`` when the server starts, or, mounted where no start is told of, with the first request.
+
+    Args:
+        auth: the deployment.
+        metrics: makes the text of ``/metrics``.
+        observer: told of every call: the operation's id, the status, the seconds that it took.
+    """
+
+    def __init__(
+        self, auth: Doorward, *, metrics: Callable[[], bytes] | None = None, observer: Observer | None = None
+    ) -> None:
+        self.auth = auth
+        self._api = Api(auth, metrics=metrics, observer=observer)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await serve_lifespan(self.auth, receive, send)
+        elif scope["type"] == "websocket":
+            await _refuse_websocket(receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = b"" if scope["method"] in _BODILESS else await read_body(scope, receive)
+        if body is None:
+            return  # the client has gone
+        request = request_of(scope, body)
+        response = await self._api.answer(request)
+        await send_response(response, send, head=request.method == "HEAD")
+
+
+def request_of(scope: Scope, body: bytes = b"") -> Request:
+    """The request that an ASGI scope tells of, its path below the place where the application is mounted.
+
+    A websocket's handshake counts as a call that changes something: pages may open one to anywhere, with cookies.
+    """
+    client = scope.get("client")
+    return Request(
+        method="WEBSOCKET" if scope["type"] == "websocket" else scope["method"],
+        path=path_below_mount(scope),
+        query=scope.get("query_string", b"").decode("latin-1"),
+        headers=join_headers(scope["headers"]),
+        body=body,
+        client=client[0] if client else None,
+        scheme=_HTTP_OF.get(scope.get("scheme", "http"), "http"),
+    )
+
+
+def path_below_mount(scope: Scope) -> str:
+    """The path without the prefix under which the application is mounted.
+
+    Decided on ``scope["path"]`` and never on an address put together from headers, which the client writes.  By the
+    ASGI specification the path holds the prefix (``root_path``); where a server has taken it off already, it stays.
+    """
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    if root and path.startswith(root) and path[len(root) : len(root) + 1] in {"/", ""}:
+        path = path[len(root) :]
+    return path or "/"
+
+
+async def read_body(scope: Scope, receive: Receive) -> bytes | None:
+    """The body, of which no more is read than tells that it is too large; None where the client has gone."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and (len(value) > 9 or int(value) > LARGEST_BODY):
+            return b""  # refused by what it says, without reading any of it
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if not message.get("more_body", False) or len(body) > LARGEST_BODY:
+            return bytes(body[: LARGEST_BODY + 1])
+
+
+async def send_response(response: Response, send: Send, *, head: bool = False) -> None:
+    """Send an answer; to HEAD everything but the body."""
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    if response.status != 204:
+        headers.append((b"content-length", str(len(response.body)).encode("latin-1")))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head else response.body})
+
+
+async def serve_lifespan(auth: Doorward, receive: Receive, send: Send) -> None:
+    """Open with the server and close with it, unless somebody else has opened before: then it is theirs to close."""
+    ours = False
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            ours = not auth.is_open
+            try:
+                await auth.open()
+            except DoorwardError as error:
+                await send({"type": "lifespan.startup.failed", "message": error.detail or error.public})
+                return
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            if ours:
+                await auth.close()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+async def _refuse_websocket(receive: Receive, send: Send) -> None:
+    await receive()
+    # Before it is accepted: the server answers the handshake with 403.
+    await send({"type": "websocket.close", "code": 1008, "reason": ""})
+
+
+class AuthenticationMiddleware:
+    """Tells an ASGI application who makes a request.
+
+    ``scope["doorward.principal"]`` is the ``Principal``, or None; ``scope["doorward.refusal"]`` is then why: to be
+    answered by whoever needs a principal (``doorward.http.problems.problem_of``), ignored by whoever does not.
+
+    Args:
+        app: the application.
+        auth: the deployment.
+    """
+
+    def __init__(self, app: App, auth: Doorward) -> None:
+        self._app = app
+        self._auth = auth
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in {"http", "websocket"}:
+            scope["doorward.principal"], scope["doorward.refusal"] = None, None
+            try:
+                if not self._auth.is_open:
+                    await self._auth.open()
+                scope["doorward.principal"] = await authenticate_request(self._auth, request_of(scope))
+            except DoorwardError as error:
+                scope["doorward.refusal"] = error
+        await self._app(scope, receive, send)

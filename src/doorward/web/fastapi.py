@@ -1,0 +1,75 @@
+"""Doorward in a FastAPI application; ``examples/fastapi_app.py`` is one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.security import HTTPBearer
+
+from doorward import doorward
+from doorward.errors import DoorwardError, NotAuthenticated
+from doorward.http.caller import authenticate_request
+from doorward.http.problems import problem_of
+from doorward.principal import Principal
+from doorward.web.asgi import DoorwardApp, request_of
+
+# For the application's OpenAPI document alone: reading credentials is Doorward's.
+_Documented = Annotated[
+    object,
+    Depends(HTTPBearer(auto_error=False, scheme_name="doorward", description="An access token, or the session cookie")),
+]
+
+
+class Doorward(doorward.Doorward):
+    """``doorward.Doorward`` with what a FastAPI application wants of it."""
+
+    def mount(self, app: FastAPI, prefix: str) -> None:
+        """Add the routes of the HTTP contract below a prefix and their error answers; open and close with the app."""
+        app.mount(prefix, DoorwardApp(self))
+        app.add_exception_handler(DoorwardError, _answer)
+        surrounding = app.router.lifespan_context
+
+        @asynccontextmanager
+        async def lifespan(inner: Any) -> AsyncIterator[Mapping[str, Any] | None]:
+            async with self, surrounding(inner) as state:
+                yield state
+
+        app.router.lifespan_context = lifespan  # type: ignore[assignment]  # Starlette has one type for each state
+
+    async def principal(self, request: Request, _documented: _Documented = None) -> Principal:
+        """A dependency: who makes the request; 401 where nobody does."""
+        if not self.is_open:
+            await self.open()
+        return await authenticate_request(self, request_of(request.scope))
+
+    async def optional_principal(self, request: Request, _documented: _Documented = None) -> Principal | None:
+        """A dependency: who makes the request, or None where it carries no credential."""
+        try:
+            return await self.principal(request)
+        except NotAuthenticated:
+            return None
+
+    def requires(
+        self, *, roles: Collection[str] = (), scopes: Collection[str] = ()
+    ) -> Callable[..., Awaitable[Principal]]:
+        """A dependency: the principal, if it has all these roles and scopes; 401 or 403 otherwise."""
+
+        async def permitted(request: Request, _documented: _Documented = None) -> Principal:
+            principal = await self.principal(request)
+            principal.require(roles=roles, scopes=scopes)
+            return principal
+
+        return permitted
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    if not isinstance(error, DoorwardError):
+        raise error
+    answer = problem_of(error, request_of(request.scope))
+    response = Response(answer.body, status_code=answer.status)
+    for name, value in answer.headers:
+        response.headers.append(name, value)
+    return response

@@ -1,0 +1,126 @@
+"""Doorward in a Starlette application; ``examples/starlette_app.py`` is one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+from inspect import iscoroutinefunction
+from typing import Any
+
+from starlette.authentication import BaseUser, UnauthenticatedUser
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from doorward import doorward
+from doorward.errors import DoorwardError, NotAuthenticated
+from doorward.http.problems import problem_of
+from doorward.principal import Principal
+from doorward.web.asgi import AuthenticationMiddleware, DoorwardApp, request_of
+
+Endpoint = Callable[..., Any]
+"""``def endpoint(request)``, synchronous or not."""
+
+
+class SignedInUser(BaseUser):
+    """What ``request.user`` is when somebody is signed in."""
+
+    def __init__(self, principal: Principal) -> None:
+        self.principal = principal
+
+    @property
+    def is_authenticated(self) -> bool:
+        return True
+
+    @property
+    def display_name(self) -> str:
+        return self.principal.subject
+
+    @property
+    def identity(self) -> str:
+        return self.principal.subject
+
+
+class Doorward(doorward.Doorward):
+    """``doorward.Doorward`` with what a Starlette application wants of it."""
+
+    def mount(self, prefix: str) -> Mount:
+        """The routes of the HTTP contract, below a prefix."""
+        return Mount(prefix, app=DoorwardApp(self))
+
+    @property
+    def middleware(self) -> Middleware:
+        """Sets ``request.user`` to whoever makes the request."""
+        return Middleware(UserMiddleware, auth=self)
+
+    @asynccontextmanager
+    async def lifespan(self, _app: object) -> AsyncIterator[None]:
+        """Opens Doorward with the application, and closes it."""
+        async with self:
+            yield
+
+    def requires(
+        self, *, roles: Collection[str] = (), scopes: Collection[str] = ()
+    ) -> Callable[[Endpoint], Callable[..., Awaitable[Any]]]:
+        """Let an endpoint be called only by principals with all these roles and scopes; 401 or 403 otherwise."""
+
+        def decorate(endpoint: Endpoint) -> Callable[..., Awaitable[Any]]:
+            @functools.wraps(endpoint)
+            async def guarded(request: Request, *args: Any, **kwargs: Any) -> Any:
+                try:
+                    principal_of(request).require(roles=roles, scopes=scopes)
+                except DoorwardError as refusal:
+                    return _answer(request, refusal)
+                if iscoroutinefunction(endpoint):
+                    return await endpoint(request, *args, **kwargs)
+                return await run_in_threadpool(endpoint, request, *args, **kwargs)
+
+            return guarded
+
+        return decorate
+
+
+def principal_of(connection: HTTPConnection) -> Principal:
+    """Who makes the request.
+
+    Raises:
+        DoorwardError: whatever authenticating it raised; NotAuthenticated where it carries no credential.
+    """
+    principal: Principal | None = connection.scope["doorward.principal"]
+    if principal is None:
+        refusal: DoorwardError | None = connection.scope["doorward.refusal"]
+        raise refusal or NotAuthenticated
+    return principal
+
+
+class UserMiddleware:
+    """Sets ``request.user``: a ``SignedInUser``, or Starlette's ``UnauthenticatedUser``.
+
+    A refused credential makes the request anonymous, and ``requires`` answers with the refusal: a page that needs
+    nobody is shown to somebody whose session has ended, too.
+    """
+
+    def __init__(self, app: ASGIApp, *, auth: Doorward) -> None:
+        self._app = app
+        self._authenticated = AuthenticationMiddleware(self._with_user, auth)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._authenticated(scope, receive, send)
+
+    async def _with_user(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if "doorward.principal" in scope:
+            principal = scope["doorward.principal"]
+            scope["user"] = UnauthenticatedUser() if principal is None else SignedInUser(principal)
+        await self._app(scope, receive, send)
+
+
+def _answer(request: Request, refusal: DoorwardError) -> Response:
+    answer = problem_of(refusal, request_of(request.scope))
+    response = Response(answer.body, status_code=answer.status)
+    for name, value in answer.headers:
+        response.headers.append(name, value)
+    return response

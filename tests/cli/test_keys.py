@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Command = Callable[..., Any]
+
+
+def states(done: Any) -> dict[str, str]:
+    return {key["kid"]: key["state"] for key in done.json["keys"]}
+
+
+def test_one_key_signs_and_one_waits(database: Command) -> None:
+    assert sorted(states(database("keys", "list", "--json")).values()) == ["active", "pending"]
+
+
+def test_no_private_part_is_shown(database: Command) -> None:
+    assert set(database("keys", "list", "--json").json["keys"][0]) == {
+        "kid", "algorithm", "state", "created_at", "activates_at", "retiring_at", "retired_at",
+    }  # fmt: skip
+
+
+def test_a_rotation_lets_the_waiting_key_sign_and_refuses_no_token(database: Command, application: Any) -> None:
+    before = states(database("keys", "list", "--json"))
+    token = application.access_token()
+    after = states(database("keys", "rotate", "--json"))
+    pending = next(kid for kid, state in before.items() if state == "pending")
+    active = next(kid for kid, state in before.items() if state == "active")
+    assert (after[pending], after[active]) == ("active", "retiring")
+    assert database("token", "inspect", stdin=token).out.startswith("VERIFIED")
+
+
+def test_a_key_that_signs_is_not_retired_and_one_that_signed_is(database: Command, application: Any) -> None:
+    active = next(kid for kid, state in states(database("keys", "list", "--json")).items() if state == "active")
+    token = application.access_token()
+    refused = database("keys", "retire", active)
+    assert refused.code == 1
+    assert "rotate first" in refused.err
+    database("keys", "rotate")
+    assert states(database("keys", "retire", active, "--json"))[active] == "retired"
+    assert database("token", "inspect", stdin=token).code == 1
+
+
+def test_a_key_that_there_is_not_exits_with_1(database: Command) -> None:
+    assert database("keys", "retire", "nothing").code == 1

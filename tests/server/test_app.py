@@ -1,0 +1,123 @@
+"""The server around the contract: housekeeping in bounded rounds, and connections that do not wait for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from doorward.ports import Removed
+from doorward.server import protocol
+from doorward.server.app import MOST_BATCHES, ServerApp
+from doorward.server.protocol import BoundedProtocol
+from doorward.server.settings import load_settings
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("logging_put_back")]
+
+
+def an_app(monkeypatch: pytest.MonkeyPatch, folder: Path, **flags: Any) -> ServerApp:
+    monkeypatch.setenv("DOORWARD_INSECURE_FAST_HASHING", "on")
+    monkeypatch.chdir(folder)
+    settings = load_settings({"database": "memory:", **flags}).settings
+    return ServerApp(settings.doorward(), settings)
+
+
+async def test_a_round_of_housekeeping_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    app = an_app(monkeypatch, tmp_path)
+    batches = 0
+
+    async def remove_expired() -> Removed:
+        nonlocal batches
+        batches += 1
+        return Removed(sessions=500, more=True)
+
+    monkeypatch.setattr(app.auth, "remove_expired", remove_expired)
+    await app.keep_house()
+    assert batches == MOST_BATCHES
+
+
+async def test_a_round_ends_where_nothing_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    app = an_app(monkeypatch, tmp_path)
+    async with app.life():
+        await app.keep_house()
+
+
+async def test_the_lifespan_opens_and_closes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    app = an_app(monkeypatch, tmp_path)
+    assert await lifespan(app) == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
+    assert not app.auth.is_open
+
+
+async def test_a_database_that_cannot_be_used_fails_the_start_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "doorward.db").write_bytes(b"this is no database" * 300)
+    (answer,) = await lifespan(an_app(monkeypatch, tmp_path, database="sqlite:///doorward.db"))
+    assert answer["type"] == "lifespan.startup.failed"
+    assert "not a SQLite database" in answer["message"]
+
+
+async def lifespan(app: ServerApp) -> list[Any]:
+    asked = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    answered: list[Any] = []
+
+    async def receive() -> Any:
+        return next(asked)
+
+    async def send(message: Any) -> None:
+        answered.append(message)
+
+    await app({"type": "lifespan"}, receive, send)
+    return answered
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"])
+async def test_who_stops_in_the_middle_of_a_request_is_cut_off(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    monkeypatch.setattr(protocol, "RECEIVED_WITHIN", timedelta(milliseconds=50))
+    async with asyncio.timeout(20):
+        assert await answer_to(sent) == b""
+
+
+async def test_who_sends_a_whole_request_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "RECEIVED_WITHIN", timedelta(seconds=20))
+    async with asyncio.timeout(20):
+        assert (await answer_to(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).startswith(b"HTTP/1.1 204")
+
+
+async def answer_to(sent: bytes) -> bytes:
+    """What a server with our protocol answers until it closes the connection."""
+
+    async def application(_scope: Any, receive: Any, send: Any) -> None:
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            more = message.get("more_body", False)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    config = uvicorn.Config(application, log_config=None, http=BoundedProtocol, ws="none", lifespan="off")
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        server = await loop.create_server(
+            lambda: BoundedProtocol(config=config, server_state=state, app_state={}, _loop=loop), sock=sock
+        )
+        async with server:
+            reader, writer = await asyncio.open_connection(*sock.getsockname())
+            writer.write(sent)
+            try:
+                return await reader.read()
+            except ConnectionResetError:
+                return b""
+            finally:
+                writer.close()
