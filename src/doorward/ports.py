@@ -137,8 +137,13 @@ class SessionStore(Protocol):
         """
         ...
 
-    async def replace_session(self, seen: Session, to: Session, event: AuditEvent) -> bool:
-        """Write ``to`` where the row is live and its generation, made_at and acknowledged are still those seen."""
+    async def replace_session(
+        self, seen: Session, to: Session, event: AuditEvent, *, until: datetime | None = None
+    ) -> bool:
+        """Write ``to`` where the row is live and its generation, made_at and acknowledged are still those seen.
+
+        Not after ``until``: what was judged within the grace must not be written when it is over.
+        """
         ...
 
     async def end_reused(self, seen: Session, ending: Ending, event: AuditEvent) -> Ended | None:

@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import pytest
 
@@ -161,6 +162,18 @@ def test_a_file_that_another_process_keeps_is_not_now(tmp_path: Path, monkeypatc
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(StoreUnavailable, match="locked"):
             opened(path)
+
+
+def test_a_new_file_that_another_process_reads_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "new.db"
+    monkeypatch.setattr("doorward.stores.sql.sqlite.BUSY_TIMEOUT", timedelta(0))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        # A reader is enough: who changes the mode has to be alone, and SQLite does not wait for that.
+        other.executescript("CREATE TABLE theirs (x); BEGIN; SELECT * FROM theirs")
+        time = SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda _: other.execute("ROLLBACK"))
+        monkeypatch.setattr("doorward.stores.sql.sqlite.time", time)
+        opened(path)
+        assert not other.in_transaction
 
 
 def test_many_that_open_a_new_file_at_once_all_succeed(tmp_path: Path) -> None:

@@ -126,10 +126,10 @@ async def _apply(attempt: _Attempt, decision: Decision, seen: Session, account: 
         case Rotated():
             # It has come of age between the statement and the look.
             return None
-        case Retried(to=to, why=why):
+        case Retried(to=to, why=why, until=until):
             detail = {"why": why, **await _other_party(attempt, seen)}
             event = _event(attempt, to or seen, Action.REFRESH_RETRIED, detail)
-            return await _write(attempt, seen, to, account, event=event)
+            return await _write(attempt, seen, to, account, event=event, until=until)
         case Recovered(to=to):
             event = _event(attempt, to, Action.REFRESH_RECOVERED, await _other_party(attempt, seen))
             return await _write(attempt, seen, to, account, event=event)
@@ -162,10 +162,11 @@ async def _write(
     account: Account,
     *,
     event: AuditEvent,
+    until: datetime | None = None,
 ) -> Refreshed | None:
     if to is None:
         await attempt.deployment.store.record(event)
-    elif not await attempt.deployment.store.replace_session(seen, to, event):
+    elif not await attempt.deployment.store.replace_session(seen, to, event, until=until):
         return None
     return _answer(attempt, to or seen, account)
 

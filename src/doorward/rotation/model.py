@@ -77,10 +77,12 @@ class Retried:
     Args:
         to: the row to write, or None where nothing changes.
         why: ``young``, ``grace``, ``attempt`` or ``displaced``; for the audit trail.
+        until: after which ``to`` must not be written, but the row judged again; None for no such instant.
     """
 
     to: Session | None
     why: str
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

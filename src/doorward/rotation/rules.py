@@ -75,20 +75,26 @@ def _decide_current(session: Session, presented: Presentation, *, now: datetime,
 def _decide_predecessor(session: Session, presented: Presentation, *, now: datetime, policy: RefreshPolicy) -> Decision:
     age = now - session.made_at
     if age <= policy.grace:
-        return Retried(to=None, why="grace")
+        marked = None if session.retried else replace(session, retried=True)
+        return Retried(to=marked, why="grace", until=session.made_at + policy.grace)
     if _same_attempt(session, presented):
         # Only the attempt's owner knows its key.  The clock starts anew, so that the reply has time to arrive.
-        return Retried(to=_used(replace(session, made_at=now), now=now, policy=policy), why="attempt")
-    if session.acknowledged or session.first_at is None or now - session.first_at > policy.window:
-        return Reused()
-    if age < policy.rest:
+        restarted = replace(session, made_at=now, retried=True)
+        return Retried(to=_used(restarted, now=now, policy=policy), why="attempt")
+    lost = not session.acknowledged and session.first_at is not None and now - session.first_at <= policy.window
+    if age < policy.rest and (lost or session.retried):
+        # An answer that was given late in the grace may be on its way while another tab presents the predecessor:
+        # within the rest that cannot be told from theft, though the answer has been seen meanwhile.
         return Wait(retry_after=policy.rest - age)
+    if not lost:
+        return Reused()
     recovered = replace(
         session,
         generation=session.generation + 1,
         displaced=session.generation,
         made_at=now,
         attempt=presented.attempt,
+        retried=True,
     )
     return Recovered(to=_used(recovered, now=now, policy=policy))
 
@@ -123,6 +129,7 @@ def next_generation(session: Session, presented: Presentation, *, now: datetime,
         attempt=presented.attempt,
         displaced=None,
         acknowledged=False,
+        retried=False,
     )
     return _used(rotated, now=now, policy=policy)
 

@@ -48,6 +48,7 @@ class Session:
         attempt: SHA-256 of the idempotency key that came with the presentation, or None.
         displaced: the generation that a recovery put aside, or None.
         acknowledged: whether the current generation, or an access token issued with it, has been seen.
+        retried: whether the predecessor was answered again: until the rest is over that answer may be on its way.
         healed_in: the identity of the store in which lost writes of this session were healed, or None.
         authenticated_at: when the subject proved itself.
         created_at: when the session started.
@@ -76,6 +77,7 @@ class Session:
     attempt: bytes | None = field(default=None, repr=False)
     displaced: int | None = None
     acknowledged: bool = False
+    retried: bool = False
     healed_in: str | None = None
     authenticated_at: datetime
     created_at: datetime

@@ -163,11 +163,13 @@ class MemoryStore:
             self._tables.write(records.refresh_rotated(rotated, actor), at=seen.at)
             return Taken(session=rotated, account=seen.account, at=seen.at)
 
-    async def replace_session(self, seen: Session, to: Session, event: AuditEvent) -> bool:
+    async def replace_session(
+        self, seen: Session, to: Session, event: AuditEvent, *, until: datetime | None = None
+    ) -> bool:
         with self._lock:
             now = self._clock()
             current = self._tables.unmoved(seen, at=now)
-            if current is None:
+            if current is None or (until is not None and now > until):
                 return False
             self._tables.put([_moved_by_rotation(current, to)])
             self._tables.write(event, at=now)
@@ -328,6 +330,7 @@ def _moved_by_rotation(current: Session, to: Session) -> Session:
         attempt=to.attempt,
         displaced=to.displaced,
         acknowledged=to.acknowledged,
+        retried=to.retried,
         healed_in=to.healed_in,
         last_seen_at=max(current.last_seen_at, to.last_seen_at),
         idle_expires_at=max(current.idle_expires_at, to.idle_expires_at),

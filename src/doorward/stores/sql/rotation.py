@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import BigInteger, LargeBinary, and_, bindparam, false, null, or_, select, true, update
 
 from doorward.audit.model import Actor, AuditEvent
@@ -36,6 +38,7 @@ _ROTATE = Prepared(
         attempt=bindparam("presented_attempt", type_=LargeBinary()),
         displaced=null(),
         acknowledged=false(),
+        retried=false(),
         last_seen_at=LAST_SEEN_AT,
         idle_expires_at=IDLE_EXPIRES_AT,
     )
@@ -70,6 +73,7 @@ _REPLACE = (
                 "attempt",
                 "displaced",
                 "acknowledged",
+                "retried",
                 "healed_in",
             )
         }
@@ -117,7 +121,11 @@ def rotate(tx: Transaction, *, presented: Presentation, policy: RefreshPolicy, a
     return Taken(session=session, account=account_of(owner), at=tx.now)
 
 
-def replace(tx: Transaction, *, seen: Session, to: Session, event: AuditEvent) -> bool:
+def replace(
+    tx: Transaction, *, seen: Session, to: Session, event: AuditEvent, until: datetime | None = None
+) -> bool:
+    if until is not None and tx.now > until:
+        return False
     written = tx.connection.execute(
         _REPLACE,
         {
@@ -129,6 +137,7 @@ def replace(tx: Transaction, *, seen: Session, to: Session, event: AuditEvent) -
             "to_attempt": to.attempt,
             "to_displaced": to.displaced,
             "to_acknowledged": to.acknowledged,
+            "to_retried": to.retried,
             "to_healed_in": to.healed_in,
             "to_last_seen_at": to.last_seen_at,
             "used_until": to.idle_expires_at,

@@ -77,6 +77,7 @@ session = Table(
     Column("attempt", LargeBinary),
     Column("displaced", BigInteger),
     Column("acknowledged", Boolean, nullable=False),
+    Column("retried", Boolean, nullable=False),
     Column("healed_in", Text),
     Column("authenticated_at", Instant, nullable=False),
     Column("created_at", Instant, nullable=False),

@@ -96,8 +96,10 @@ class SqlStore:
     async def rotate(self, presented: Presentation, policy: RefreshPolicy, *, actor: Actor) -> Taken | Sighting:
         return await self._runner.write(partial(rotation.rotate, presented=presented, policy=policy, actor=actor))
 
-    async def replace_session(self, seen: Session, to: Session, event: AuditEvent) -> bool:
-        return await self._runner.write(partial(rotation.replace, seen=seen, to=to, event=event))
+    async def replace_session(
+        self, seen: Session, to: Session, event: AuditEvent, *, until: datetime | None = None
+    ) -> bool:
+        return await self._runner.write(partial(rotation.replace, seen=seen, to=to, event=event, until=until))
 
     async def end_reused(self, seen: Session, ending: Ending, event: AuditEvent) -> Ended | None:
         return await self._runner.write(partial(rotation.end_reused, seen=seen, ending=ending, event=event))

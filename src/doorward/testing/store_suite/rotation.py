@@ -175,6 +175,7 @@ class RotationCases(StoreCase):
             made_at=clock(),
             attempt=b"b" * 32,
             acknowledged=True,
+            retried=True,
             healed_in="here",
             last_seen_at=clock(),
             idle_expires_at=clock() + IDLE,
@@ -191,6 +192,17 @@ class RotationCases(StoreCase):
         assert await store.replace_session(seen, replace(seen, acknowledged=True), RETRIED)
         now = await row(store, seen)
         assert (now.last_seen_at, now.idle_expires_at) == (clock(), clock() + IDLE)
+
+    async def test_what_was_judged_within_a_time_is_not_written_after_it(self, store: Store, clock: FakeClock) -> None:
+        await sign_up(store)
+        seen = await start(store)
+        until = clock() + POLICY.grace
+        clock.move(POLICY.grace + TICK)
+        assert not await store.replace_session(seen, replace(seen, retried=True), RETRIED, until=until)
+        assert await row(store, seen) == seen
+        clock.move(-TICK)
+        assert await store.replace_session(seen, replace(seen, retried=True), RETRIED, until=until)
+        assert (await row(store, seen)).retried
 
     @pytest.mark.parametrize(
         "otherwise", [{"generation": 5}, {"made_at": NOON + TICK}, {"acknowledged": True}, {"key": 404}]

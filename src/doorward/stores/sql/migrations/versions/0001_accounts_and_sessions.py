@@ -68,6 +68,7 @@ def _sessions() -> None:
         sa.Column("attempt", sa.LargeBinary()),
         sa.Column("displaced", sa.BigInteger()),
         sa.Column("acknowledged", sa.Boolean(), nullable=False),
+        sa.Column("retried", sa.Boolean(), nullable=False),
         sa.Column("healed_in", sa.Text()),
         sa.Column("authenticated_at", _INSTANT, nullable=False),
         sa.Column("created_at", _INSTANT, nullable=False),

@@ -1,0 +1,258 @@
+"""The model of rotation keeps every rule in every scenario, and loses one with each bug that is seeded into it.
+
+``models/README.md`` says what the words in capitals choose.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+MODEL = Path(__file__).parents[2] / "models" / "rotation.pml"
+SECONDS = 60
+MEBIBYTES = 1024
+DEEPEST = 20_000
+ROOM = 21  # the logarithm of the size of the table of states
+
+MISSING = [tool for tool in ("spin", "gcc") if shutil.which(tool) is None]
+pytestmark = pytest.mark.skipif(
+    bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (Debian: apt-get install spin gcc libc6-dev)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What an exhaustive search came to.
+
+    Args:
+        errors: how many violations it stopped at: none or one.
+        broken: the text of the assertion that does not hold, or nothing.
+        complete: whether every state was visited, within depth and memory.
+        report: all that the checker wrote.
+    """
+
+    errors: int
+    broken: str
+    complete: bool
+    report: str
+
+
+def search(folder: Path, choice: str, *, optimise: str = "-Og") -> Verdict:
+    """Visit every state of the model, or stop at the first that breaks a rule.
+
+    Args:
+        folder: an empty one to compile in.
+        choice: words of the model, with blanks between them: ``"KEYED UP=2 DOWN=0"``.
+        optimise: the compiler's word for how hard it tries; not at all is quicker where a violation is near.
+    """
+    defines = [f"-D{word}" for word in choice.split()]
+    source = shutil.copy(MODEL, folder)
+    spin = ["spin", "-a", *defines, Path(source).name]
+    # No reduction: it gains nothing where every step touches the row, and a full search is the plainer claim.
+    gcc = ["gcc", optimise, "-w", "-DSAFETY", "-DNOREDUCE", "-DNOFAIR", f"-DMEMLIM={MEBIBYTES}", "-o", "pan", "pan.c"]
+    for command in (spin, gcc):
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    pan = [str(folder / "pan"), f"-m{DEEPEST}", f"-w{ROOM}", "-n"]
+    done = subprocess.run(pan, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False)
+    report = done.stdout + done.stderr
+    counted = re.search(r"errors: (\d+)", report)
+    assert counted is not None, report
+    broken = re.search(r"assertion violated (.*) \(at depth", report)
+    truncated = ("max search depth too small", "out of memory", "memory bound", "MEMLIM", "Search not completed")
+    return Verdict(
+        errors=int(counted[1]),
+        broken=broken[1] if broken else "",
+        complete=not any(sign in report for sign in truncated),
+        report=report,
+    )
+
+
+def breaks(folder: Path, choice: str, rule: str) -> None:
+    verdict = search(folder, choice, optimise="-O0")
+    assert verdict.errors > 0, verdict.report
+    assert verdict.broken.endswith(f"||{rule})"), verdict.report
+
+
+SCENARIOS = {
+    "tabs with a key, ways of one tick each": "KEYED",
+    "tabs with a key, slow requests": "KEYED UP=2 DOWN=0 NEWEST=3",
+    "tabs with a key, slow replies": "KEYED UP=0 DOWN=2",
+    "three requests with a key": "KEYED TABS=3 UP=1 DOWN=0 NEWEST=2",
+    "three requests with a key, slow replies": "KEYED TABS=3 UP=0 DOWN=1 NEWEST=2",
+    "tabs without a key, ways of one tick each": "NEWEST=3",
+    "tabs without a key, slow requests": "UP=2 DOWN=0 NEWEST=3",
+    "tabs without a key, slow replies": "UP=0 DOWN=2",
+    "three requests without a key": "TABS=3 UP=1 DOWN=0 NEWEST=2",
+    "three requests without a key, slow replies": "TABS=3 UP=0 DOWN=1 NEWEST=3",
+    "one request at a time without a key": "TABS=1",
+    "one request at a time without a key, slow requests": "TABS=1 UP=2 DOWN=0",
+    "an end that races with tabs": "KEYED END UP=1 DOWN=0",
+    "an end that races with tabs without a key": "END UP=1 DOWN=0 NEWEST=3",
+    "an end that races with one tab without a key": "TABS=1 END",
+    "a copy, and a browser without a key": "THIEF TABS=1 UP=1 DOWN=0 NEWEST=3",
+    "a copy, and a browser with a key": "THIEF TABS=1 UP=1 DOWN=0 KEYED NEWEST=3",
+    "a copy, ways of one tick each": "THIEF TABS=1 NEWEST=2",
+    "a copy, and two tabs": "THIEF UP=0 DOWN=1 NEWEST=2",
+    "a copy, and no reply lost: no second turn": "THIEF TABS=1 UP=1 DOWN=0 NEWEST=3 RECOVERIES=3 LOSSLESS",
+    "access tokens and an end, slow requests": "LEASE END KEYED UP=1 DOWN=0",
+    "access tokens and an end, slow replies": "LEASE END KEYED UP=0 DOWN=1",
+    "a store that lost writes": "LOST_WRITES KEYED UP=1 DOWN=0 NEWEST=2",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("choice", SCENARIOS.values(), ids=SCENARIOS)
+def test_no_interleaving_breaks_a_rule(choice: str, tmp_path: Path) -> None:
+    verdict = search(tmp_path, choice)
+
+    assert verdict.errors == 0, verdict.report
+    assert verdict.complete, verdict.report
+
+
+# Bugs that the field really had.  A scenario with one of them must lose the rule beside it.
+
+ONE_TAB = "TABS=1 UP=1 DOWN=0"
+BUGS = {
+    "read then write": (
+        "BUG_READ_THEN_WRITE KEYED END UP=1 DOWN=0",
+        "nothing_after_the_end",
+    ),
+    "read then write: an older generation returns": (
+        f"BUG_READ_THEN_WRITE THIEF {ONE_TAB} NEWEST=3 IGNORE_THE_END MOST_TURNS=255",
+        "generation_never_falls",
+    ),
+    "a decision applied without comparing what it was made on": (
+        "BUG_SWAP_WITHOUT_COMPARING KEYED END UP=1 DOWN=0",
+        "nothing_after_the_end",
+    ),
+    "the reuse branch rolled back with its transaction": (
+        f"BUG_REUSE_ROLLED_BACK THIEF {ONE_TAB}",
+        "reuse_ends_the_session",
+    ),
+    "no rest": ("BUG_NO_REST", "honest_never_reused"),
+    "no rest, with a key": ("BUG_NO_REST KEYED IGNORE_THE_JAR", "honest_never_reused"),
+    "no Wait": ("BUG_NO_WAIT", "honest_never_reused"),
+    "a cookie set again though unchanged": (
+        "BUG_COOKIE_SET_THOUGH_UNCHANGED KEYED",
+        "jar_keeps_the_newest",
+    ),
+    "a cookie set again though unchanged: what becomes of the browser": (
+        "BUG_COOKIE_SET_THOUGH_UNCHANGED IGNORE_THE_JAR",
+        "honest_never_reused",
+    ),
+    "a retry in the grace that leaves no mark": ("BUG_GRACE_LEAVES_NO_MARK UP=1 DOWN=0", "honest_never_reused"),
+    "a mark set by a decision of the grace when the grace is over": (
+        "BUG_MARK_AFTER_THE_GRACE UP=1 DOWN=0",
+        "honest_never_reused",
+    ),
+    "a swap that writes the time of the reading before it": (
+        "BUG_TIME_OF_THE_READING_WRITTEN UP=1 DOWN=0",
+        "honest_never_reused",
+    ),
+    "no new start by key": ("BUG_NO_NEW_START_BY_KEY KEYED", "honest_never_reused"),
+    "the predecessor answered for ever": (
+        f"BUG_PREDECESSOR_FOR_EVER THIEF {ONE_TAB} NEWEST=3",
+        "no_turns_for_ever",
+    ),
+    "recovery of a generation that was seen": (
+        f"BUG_ACKNOWLEDGED_RECOVERED THIEF {ONE_TAB} NEWEST=3",
+        "acknowledged_theft_ends",
+    ),
+    "a grace for any old generation": (
+        f"BUG_GRACE_FOR_ANY_OLD_GENERATION THIEF {ONE_TAB}",
+        "acknowledged_theft_ends",
+    ),
+    "ending outside the row's lock": (
+        "BUG_END_OUTSIDE_THE_LOCK KEYED END UP=1 DOWN=0",
+        "nothing_after_the_end",
+    ),
+    "exp from signing time": (
+        "BUG_EXP_FROM_SIGNING LEASE END KEYED UP=0 DOWN=1",
+        "never_past_its_revocation",
+    ),
+    "exp past the session": (
+        "BUG_EXP_PAST_THE_SESSION LEASE END KEYED UP=0 DOWN=1",
+        "never_past_the_session",
+    ),
+    "the successor of what was presented answered, not the current token": (
+        f"BUG_SUCCESSOR_ANSWERED {ONE_TAB}",
+        "one_chain",
+    ),
+    "a token that came of age while the row was read counted as reuse": (
+        "BUG_RIPE_AT_READING_IS_REUSE KEYED UP=1 DOWN=0",
+        "honest_never_reused",
+    ),
+    "a token ahead of the store counted as reuse": (
+        "BUG_AHEAD_IS_REUSE LOST_WRITES KEYED UP=1 DOWN=0",
+        "honest_never_reused",
+    ),
+}
+
+
+@pytest.mark.parametrize(("choice", "rule"), BUGS.values(), ids=BUGS)
+def test_a_seeded_bug_breaks_its_rule(choice: str, rule: str, tmp_path: Path) -> None:
+    breaks(tmp_path, choice, rule)
+
+
+# Where the sentences of the protocol promise more than its table keeps, and what would keep them.
+
+PROMISED_TOO_MUCH = {
+    "a rest of three graces where each request has the grace for itself": (
+        "WORDING_EACH_REQUEST KEYED",
+        "honest_never_reused",
+    ),
+    "a grace for each request by itself, without a key": (
+        "WORDING_EACH_REQUEST MORE_REST=1",
+        "honest_never_reused",
+    ),
+    "an end at the second turn although replies were lost": (
+        f"WORDING_SECOND_PRESENTATION THIEF {ONE_TAB} RECOVERIES=3 NEWEST=3",
+        "no_turns_for_ever",
+    ),
+    "a grace of zero, which is also a rest of zero": ("GRACE=0 KEYED", "honest_never_reused"),
+}
+WOULD_KEEP_IT = {
+    "more rest than three graces": "WORDING_EACH_REQUEST KEYED MORE_REST=1 NEWEST=3",
+    "a rest although the grace is zero": "GRACE=0 KEYED MORE_REST=6",
+}
+
+
+@pytest.mark.parametrize(("choice", "rule"), PROMISED_TOO_MUCH.values(), ids=PROMISED_TOO_MUCH)
+def test_a_counterexample_to_the_protocol_is_known(choice: str, rule: str, tmp_path: Path) -> None:
+    breaks(tmp_path, choice, rule)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("choice", WOULD_KEEP_IT.values(), ids=WOULD_KEEP_IT)
+def test_a_counterexample_to_the_protocol_has_a_remedy(choice: str, tmp_path: Path) -> None:
+    verdict = search(tmp_path, choice)
+
+    assert verdict.errors == 0, verdict.report
+    assert verdict.complete, verdict.report
+
+
+# A row of the table that no scenario comes to would be checked by nothing.
+
+ROWS = {
+    "Rotated": "KEYED",
+    "Young": "KEYED",
+    "Grace": "KEYED",
+    "Attempt": "KEYED",
+    "Wait": "TABS=1",
+    "Recovered": "TABS=1",
+    "Displaced": f"THIEF {ONE_TAB}",
+    "Reused": f"THIEF {ONE_TAB}",
+    "Refused": "KEYED END",
+    "Ahead": "LOST_WRITES KEYED UP=1 DOWN=0 NEWEST=2",
+}
+
+
+@pytest.mark.parametrize(("row", "choice"), ROWS.items(), ids=ROWS)
+def test_a_row_of_the_table_is_reached(row: str, choice: str, tmp_path: Path) -> None:
+    breaks(tmp_path, f"{choice} REACH={row}", "never_reached")
