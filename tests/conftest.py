@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+from tests.postgres import PostgresServer, a_postgres, missing
 
 # No deadline: a machine that is busy is no defect.  CI draws the same examples every time, so that its answer does not
 # depend on luck; a developer's runs go on looking.
@@ -15,3 +18,13 @@ settings.load_profile("ci" if os.environ.get("CI") else "developer")
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real server for each process of tests; its database is at head, and each test empties it for itself."""
+    reason = missing()
+    if reason is not None:
+        pytest.skip(reason)
+    with a_postgres() as server:
+        yield server

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_bytes
 from typing import Any, Self, Unpack
@@ -16,7 +15,7 @@ from doorward.accounts.model import Account, AccountChange
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
 from doorward.deployment import DUE_EVERY, Deployment
-from doorward.errors import DatabaseUnusable, DoorwardError, NotPermitted, Unavailable
+from doorward.errors import ConfigurationError, DatabaseUnusable, DoorwardError, NotPermitted, Problem, Unavailable
 from doorward.keyring import Keyring
 from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
@@ -31,7 +30,8 @@ from doorward.secret import Secret
 from doorward.secret_file import read_or_make_secret, secret_file_of
 from doorward.sessions import flow as sessions
 from doorward.sessions.model import EndReason, Refreshed, Session, SignedIn
-from doorward.stores import open_store
+from doorward.stores import is_postgres, open_store
+from doorward.stores.clock import system_clock
 from doorward.tokens import flow as tokens
 from doorward.tokens.desk import TokenDesk
 
@@ -40,9 +40,12 @@ _log = logging.getLogger(__name__)
 ADMIN_ROLE = "admin"
 ADMIN_KEY_ACTOR = "admin-key"
 
-
-def _system_clock() -> datetime:
-    return datetime.now(UTC)
+_NO_SECRET = Problem(
+    id="DW053",
+    message="A PostgreSQL database has no place for a secret that every server could find.",
+    remedy="Give all servers the same in DOORWARD_SECRET, made with:"
+    " python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
+)
 
 
 class Doorward:
@@ -51,11 +54,12 @@ class Doorward:
     ``async with Doorward("sqlite:///app.db", strategy="hybrid") as auth: ...``
 
     Args:
-        database: ``sqlite:///file.db`` or ``memory:``.
+        database: ``sqlite:///file.db``, ``postgresql://user:password@host:port/database`` or ``memory:``.
         secret: the root of all MAC and encryption keys, 32 characters or more; several where one replaces another,
-            the new one first.  None: made at first start and kept beside the database, readable by its owner alone.
+            the new one first.  None: made at first start and kept beside the database's file, readable by its owner
+            alone.
         blocking: for synchronous hosts and the command line: every operation runs to its end without suspending.
-        clock: this machine's.
+        clock: instead of this machine's, and of the database's where it has one of its own.
         entropy: what secrets are made of.
         options: the fields of ``Options``.
 
@@ -69,16 +73,18 @@ class Doorward:
         *,
         secret: Secret | str | Sequence[Secret] | None = None,
         blocking: bool = False,
-        clock: Clock = _system_clock,
+        clock: Clock | None = None,
         entropy: Entropy = token_bytes,
         **options: Unpack[OptionFields],
     ) -> None:
         self.options = Options(**options).checked()
+        if secret is None and is_postgres(database):
+            raise ConfigurationError([_NO_SECRET])
         self.database = database
         self.secret_file: Path | None = None if secret is not None else secret_file_of(database)
         self._secret = secret
         self._blocking = blocking
-        self._clock = clock
+        self._clock = clock or system_clock
         self._entropy = entropy
         self._store: Store = open_store(database, clock=clock, blocking=blocking)
         self._deployment: Deployment | None = None

@@ -75,7 +75,7 @@ def a_folder_that_is_not_there(_: Path) -> None:
 
 
 def a_store_that_there_is_not(_: Path) -> None:
-    os.environ["DOORWARD_DATABASE"] = "postgresql://doorward:hunter2@127.0.0.1/doorward"
+    os.environ["DOORWARD_DATABASE"] = "mysql://doorward:hunter2@127.0.0.1/doorward"
 
 
 def an_option_that_weakens(_: Path) -> None:

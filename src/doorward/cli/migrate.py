@@ -8,18 +8,17 @@ from doorward.cli.flags import AsJson, Config, Database
 def migrate(*, database: Database = None, config: Config = None, as_json: AsJson = False) -> None:
     """Bring the database to this version of Doorward; make it if it is missing.
 
-    The server does so itself at start: this is for doing it before.
+    With SQLite the server does so itself at start.  A PostgreSQL database is changed by this command alone.
     """
     from doorward.cli.output import print_json
     from doorward.server.settings import load_settings
-    from doorward.stores.sql.sqlite import migrate_sqlite
+    from doorward.stores import migrate as bring_up_to_date
 
     settings = load_settings({"database": database}, config=config).settings
-    settings.doorward(blocking=True)  # raises where the address names no store that there is
-    if settings.database_file is None:
+    if settings.database == "memory:":
         print("memory: has nothing to migrate.")
         return
-    migration = migrate_sqlite(str(settings.database_file))
+    migration = bring_up_to_date(settings.database)
     if as_json:
         print_json({"before": migration.before, "after": migration.after})
     elif migration.before == migration.after:

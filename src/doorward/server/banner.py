@@ -7,6 +7,7 @@ from pathlib import Path
 
 from doorward.options import Strategy
 from doorward.server.settings import Settings
+from doorward.stores import place_of
 
 _WHO = '{"email":"ada@example.com","password":"a-long-walk-by-the-sea"}'
 _JSON = "-H 'Content-Type: application/json'"
@@ -50,8 +51,7 @@ def _facts(settings: Settings, secret_file: Path | None) -> Iterator[tuple[str, 
     yield "strategy", settings.strategy
     if (settings.issuer or settings.address) != settings.address:
         yield "issuer", str(settings.issuer)
-    file = settings.database_file
-    yield "data", str(file.absolute()) if file else "in memory alone, gone when the server ends"
+    yield "data", place_of(settings.database)
     if settings.secret:
         yield "secret", "given in the settings"
     else:

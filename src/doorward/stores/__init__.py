@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doorward.errors import ConfigurationError, Problem
@@ -12,12 +13,13 @@ if TYPE_CHECKING:
     from doorward.stores.sql.migrations import Migration
 
 
-def open_store(database_url: str, *, clock: Clock = system_clock, blocking: bool = False) -> Store:
+def open_store(database_url: str, *, clock: Clock | None = None, blocking: bool = False) -> Store:
     """The store that an address names; ``await store.open()`` makes it ready.
 
     Args:
-        database_url: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``memory:``.
-        clock: the store's time.
+        database_url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``,
+            ``postgresql://user:password@host:port/database`` or ``memory:``.
+        clock: the store's time; by default the database's own, or this machine's where it has none.
         blocking: whether it is used from synchronous code, in the caller's thread (``run_blocking``).
 
     Raises:
@@ -26,19 +28,23 @@ def open_store(database_url: str, *, clock: Clock = system_clock, blocking: bool
     if database_url == "memory:":
         from doorward.stores.memory import MemoryStore
 
-        return MemoryStore(clock)
+        return MemoryStore(clock or system_clock)
+    if is_postgres(database_url):
+        from doorward.stores.sql.postgres import postgres_store
+
+        return postgres_store(database_url, clock=clock, blocking=blocking)
     place = _sqlite_file(database_url)
 
     from doorward.stores.sql.sqlite import sqlite_store
 
-    return sqlite_store(place, clock=clock, blocking=blocking)
+    return sqlite_store(place, clock=clock or system_clock, blocking=blocking)
 
 
 def migrate(database_url: str) -> Migration:
     """Bring a database to the schema of this version.
 
     Args:
-        database_url: ``sqlite:///relative.db`` or ``sqlite:////absolute.db``.
+        database_url: as for ``open_store``, but for ``memory:``.
 
     Returns:
         The revision before (None for a new database) and after.
@@ -48,11 +54,35 @@ def migrate(database_url: str) -> Migration:
         DatabaseUnusable: it cannot be opened, or is newer; the detail names the remedy.
         StoreUnavailable: another process holds it.
     """
+    if is_postgres(database_url):
+        from doorward.stores.sql.postgres import migrate_postgres
+
+        return migrate_postgres(database_url)
     place = _sqlite_file(database_url)
 
     from doorward.stores.sql.sqlite import migrate_sqlite
 
     return migrate_sqlite(place)
+
+
+def is_postgres(database_url: str) -> bool:
+    """Whether an address names a PostgreSQL database."""
+    return database_url.startswith(("postgresql://", "postgres://"))
+
+
+def place_of(database_url: str) -> str:
+    """Where an address leads, for people: without user and password.
+
+    Raises:
+        ConfigurationError: the address cannot be used.
+    """
+    if is_postgres(database_url):
+        from doorward.stores.sql.postgres_address import parse_postgres
+
+        return str(parse_postgres(database_url))
+    if database_url == "memory:":
+        return "in memory alone, gone when the server ends"
+    return str(Path(_sqlite_file(database_url)).absolute())
 
 
 def _sqlite_file(database_url: str) -> str:
@@ -67,7 +97,9 @@ def _unknown(scheme: str) -> Problem:
     if scheme == "sqlite":
         message, remedy = "The address names no SQLite file.", "Use sqlite:///app.db, or sqlite:////var/lib/app.db."
     elif scheme.partition("+")[0] in {"postgresql", "postgres"}:
-        message, remedy = "PostgreSQL arrives with a later version.", "Use sqlite:///app.db until then."
+        message = "The address names no PostgreSQL database, or a driver: Doorward chooses that itself."
+        remedy = "Use postgresql://user:password@host:5432/database."
     else:
-        message, remedy = f"No store is called {scheme[:32]!r}.", "Use sqlite:///app.db or memory:."
+        message = f"No store is called {scheme[:32]!r}."
+        remedy = "Use sqlite:///app.db, postgresql://user:password@host:5432/database or memory:."
     return Problem(id="DW050", message=message, remedy=remedy)

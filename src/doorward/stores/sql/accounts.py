@@ -30,7 +30,8 @@ _UNDER_VERSION = (
 
 def create(tx: Transaction, *, account: Account, actor: Actor) -> bool:
     statement = tx.insert(_account).values(account_values(account)).on_conflict_do_nothing(index_elements=["email_key"])
-    if tx.connection.execute(statement).rowcount == 0:
+    # Of an INSERT not every driver tells how many rows it made.
+    if tx.connection.execute(statement.returning(_account.c.id)).one_or_none() is None:
         return False
     trail.write(tx, records.account_created(account, actor))
     return True

@@ -7,15 +7,20 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Table, delete, or_, select, tuple_, update
 
+from doorward.errors import StoreUnavailable
 from doorward.ports import Removed
 from doorward.stores.sql import schema
+from doorward.stores.sql.migrations import HEAD, noted_revision
 from doorward.stores.sql.transaction import Transaction
 
 _meta = schema.meta
 
 
 def ping(tx: Transaction) -> None:
-    tx.connection.execute(select(1)).one()
+    """Ask for the revision of the schema.  Raises StoreUnavailable where it is not the one that we work with."""
+    revision = noted_revision(tx.connection)
+    if revision != HEAD:
+        raise StoreUnavailable(detail=f"the schema has revision {revision!r}, and not {HEAD!r}")
 
 
 def settle(tx: Transaction, *, name: str, value: str, replaces: Sequence[str] = ()) -> str:
@@ -47,6 +52,7 @@ def remove_expired(tx: Transaction, *, session_retention: timedelta, audit_reten
 def _remove(tx: Transaction, table: Table, condition: ColumnElement[bool], batch: int) -> int:
     # A bounded batch: a DELETE of everything would hold the one writer's lock for as long as it takes.
     primary = tuple(table.primary_key.columns)
-    some = select(*primary).where(condition).limit(batch)
+    # What another server removes at this moment is its business.
+    some = select(*primary).where(condition).limit(batch).with_for_update(skip_locked=True)
     named = primary[0].in_(some) if len(primary) == 1 else tuple_(*primary).in_(some)
     return tx.connection.execute(delete(table).where(named)).rowcount

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, select, update
 
 from doorward.sessions.model import Ended, Ending, Session
 from doorward.stores import records
@@ -35,6 +35,16 @@ STANDS = and_(
 LAST_SEEN_AT = later(_session.c.last_seen_at, NOW)
 IDLE_EXPIRES_AT = earlier(later(_session.c.idle_expires_at, USED_UNTIL), _session.c.expires_at)
 """``decide_idle_expiry`` in SQL."""
+
+
+def hold(tx: Transaction, where: ColumnElement[bool]) -> None:
+    """Keep sessions from being changed by others before the next statement judges them.
+
+    On PostgreSQL a statement that waited for a row looks at it anew, but at the account as it was before: a session
+    that a change of roles carried over meanwhile would pass for one that does not stand, and would not be ended.
+    """
+    if tx.is_shared:
+        tx.connection.execute(select(_session.c.key).where(where).order_by(_session.c.key).with_for_update()).close()
 
 
 def end(tx: Transaction, where: ColumnElement[bool], ending: Ending, **parameters: Any) -> Sequence[Session]:

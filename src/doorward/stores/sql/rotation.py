@@ -121,9 +121,7 @@ def rotate(tx: Transaction, *, presented: Presentation, policy: RefreshPolicy, a
     return Taken(session=session, account=account_of(owner), at=tx.now)
 
 
-def replace(
-    tx: Transaction, *, seen: Session, to: Session, event: AuditEvent, until: datetime | None = None
-) -> bool:
+def replace(tx: Transaction, *, seen: Session, to: Session, event: AuditEvent, until: datetime | None = None) -> bool:
     if until is not None and tx.now > until:
         return False
     written = tx.connection.execute(

@@ -12,7 +12,6 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -35,8 +34,6 @@ class Runner(Protocol):
     ``look_up`` is for one read that an index answers, ``read`` for one that may take longer, ``write`` for what
     changes something: it returns once that is committed.
     """
-
-    def now(self) -> datetime: ...
 
     async def open(self) -> None: ...
 
@@ -61,7 +58,7 @@ class DirectRunner:
         self._ready = ready
         self._translated = translated
         self._process = os.getpid()
-        self.now = clock
+        self._clock = clock
 
     async def open(self) -> None:
         self._ready()
@@ -71,13 +68,13 @@ class DirectRunner:
 
     async def look_up(self, statement: Statement[T]) -> T:
         with self._translated(), self._own().execution_options(reads=True).connect() as connection:
-            return statement(Transaction(connection=connection, now=self.now()))
+            return statement(Transaction(connection=connection, clock=self._clock))
 
     read = look_up
 
     async def write(self, statement: Statement[T]) -> T:
         with self._translated(), self._own().begin() as connection:
-            return statement(Transaction(connection=connection, now=self.now()))
+            return statement(Transaction(connection=connection, clock=self._clock))
 
     def _own(self) -> Engine:
         """The connections of this process: SQLite's are not carried across a fork, not even to be closed."""
@@ -106,7 +103,7 @@ class SqliteRunner:
         self._looking_up = looking_up.execution_options(reads=True)
         self._ready = ready
         self._translated = translated
-        self.now = clock
+        self._clock = clock
         self._lock = threading.Lock()
         self._connection: Connection | None = None
         self._writer = Worker("doorward-writer", self._write_together)
@@ -136,7 +133,7 @@ class SqliteRunner:
         with self._lock, self._translated():
             if self._connection is None:
                 raise StoreUnavailable(detail="the store is not open")
-            return statement(Transaction(connection=self._connection, now=self.now()))
+            return statement(Transaction(connection=self._connection, clock=self._clock))
 
     async def read(self, statement: Statement[T]) -> T:
         return await self._reader.do(statement)
@@ -147,7 +144,7 @@ class SqliteRunner:
     def _read_each(self, jobs: list[Job]) -> None:
         for job in jobs:
             with job.failing(), self._translated(), self._reading.connect() as connection:
-                job.result = job.statement(Transaction(connection=connection, now=self.now()))
+                job.result = job.statement(Transaction(connection=connection, clock=self._clock))
 
     def _write_together(self, jobs: list[Job]) -> None:
         try:
@@ -162,7 +159,7 @@ class SqliteRunner:
         with self._translated(), self._engine.begin() as connection:
             for job in jobs:
                 with job.failing(), self._translated(), connection.begin_nested():
-                    job.result = job.statement(Transaction(connection=connection, now=self.now()))
+                    job.result = job.statement(Transaction(connection=connection, clock=self._clock))
                 if job.error is not None and not _is_in_transaction(connection):
                     # A full disk can make SQLite give up all of it: what the others wrote is gone too.
                     raise StoreUnavailable(detail="the database gave the transaction up")

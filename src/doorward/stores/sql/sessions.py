@@ -54,15 +54,17 @@ def end_one(tx: Transaction, *, session_id: str, ending: Ending, account_id: str
     where = STANDS & (_session.c.id == session_id)
     if account_id is not None:
         where &= _session.c.account == account_id
+    live.hold(tx, _session.c.id == session_id)
     over = live.end(tx, where, ending)
     return live.tell_each(tx, over, ending) if over else None
 
 
 def end_all(tx: Transaction, *, account_id: str, ending: Ending, keep: str | None) -> Ended:
     where = STANDS & (_session.c.account == account_id)
+    # Before the sessions, also where the account stays as it is: a change of its roles moves every one of them.
+    account = accounts.locked(tx, account_id)
     if keep is not None:
         return live.tell_each(tx, live.end(tx, where & (_session.c.id != keep), ending), ending)
-    account = accounts.locked(tx, account_id)
     if account is None:
         return Ended()
     # Sessions first: once the version is raised they do not stand any more.
@@ -75,6 +77,7 @@ def end_all(tx: Transaction, *, account_id: str, ending: Ending, keep: str | Non
 def _end_replaced(tx: Transaction, keys: Sequence[int], ending: Ending) -> Ended:
     if not keys:
         return Ended()
+    live.hold(tx, _session.c.key.in_(keys))
     return live.tell_each(tx, live.end(tx, STANDS & _session.c.key.in_(keys), ending), ending)
 
 

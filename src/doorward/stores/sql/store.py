@@ -166,7 +166,7 @@ class SqlStore:
         await self._runner.look_up(housekeeping.ping)
 
     async def now(self) -> datetime:
-        return self._runner.now()
+        return await self._runner.look_up(lambda tx: tx.now)
 
     @property
     def identity(self) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, MetaData, Table, inspect, select
+from sqlalchemy import Connection, Text, column, inspect, select, table
 
 from doorward.errors import DatabaseUnusable
 from doorward.stores.sql.schema import VERSION_TABLE
 
 HEAD = "0001"
-"""The revision that this version of Doorward works with."""
+"""The revision that this version of Doorward works with; a later one is called by a greater number."""
+
+_NOTED = select(column("version_num", Text)).select_from(table(VERSION_TABLE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +28,12 @@ def revision_of(connection: Connection) -> str | None:
     """The revision of the schema, or None where there is none yet.  Without alembic, whose import is slow."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    noted = Table(VERSION_TABLE, MetaData(), autoload_with=connection)
-    return connection.execute(select(noted.c.version_num)).scalar_one_or_none()
+    return noted_revision(connection)
+
+
+def noted_revision(connection: Connection) -> str | None:
+    """The revision of a schema that is there."""
+    return connection.execute(_NOTED).scalar_one_or_none()
 
 
 def upgrade(connection: Connection) -> Migration:

@@ -1,0 +1,209 @@
+"""Statements on PostgreSQL: under an event loop by asyncpg, in the calling thread by psycopg.
+
+Transactions are READ COMMITTED: each statement sees what was committed before it, and a statement that waited for a row
+looks at it anew.  What has to stay as it is for longer is locked.  A transaction that the engine gave up, or whose
+connection was lost before its commit was asked for, has left nothing behind and is begun again, a bounded number of
+times within a bounded time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import count
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from doorward.errors import StoreUnavailable
+from doorward.ports import Clock
+from doorward.stores.sql.postgres_address import PostgresAddress
+from doorward.stores.sql.postgres_errors import Unsure, has_rolled_back, is_worth_another_try, translated, unusable
+from doorward.stores.sql.runners import Statement
+from doorward.stores.sql.transaction import Transaction
+
+T = TypeVar("T")
+
+OPERATION_TIMEOUT = timedelta(seconds=8)
+"""How long one operation may take in all, waiting for a connection and starting over included; in the calling thread,
+until when another attempt may begin."""
+
+ATTEMPTS = 4
+
+CLOSE_TIMEOUT = timedelta(seconds=5)
+
+
+class AsyncpgRunner:
+    """Runs statements for an event loop.
+
+    Args:
+        address: of the database, for messages.
+        connect: makes the engine, once there is a loop.
+        ready: refuses a database that is not ready; raises DatabaseUnusable.
+        clock: instead of the database's own.
+    """
+
+    def __init__(
+        self,
+        address: PostgresAddress,
+        connect: Callable[[], AsyncEngine],
+        *,
+        ready: Callable[[Connection], None],
+        clock: Clock | None,
+    ) -> None:
+        self._address = address
+        self._connect = connect
+        self._ready = ready
+        self._clock = clock
+        self._engine: AsyncEngine | None = None
+        self._reading: AsyncEngine | None = None
+
+    async def open(self) -> None:
+        if self._engine is not None:
+            return
+        engine = self._connect()
+        reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            await self._run(reading, self._ready, told=unusable)
+        except BaseException:
+            await _dispose(engine)
+            raise
+        self._engine, self._reading = engine, reading
+
+    async def close(self) -> None:
+        engine, self._engine, self._reading = self._engine, None, None
+        if engine is not None:
+            await _dispose(engine)
+
+    async def look_up(self, statement: Statement[T]) -> T:
+        return await self._run(self._reading, partial(_alone, statement=statement, clock=self._clock))
+
+    read = look_up
+
+    async def write(self, statement: Statement[T]) -> T:
+        return await self._run(self._engine, partial(_in_transaction, statement=statement, clock=self._clock))
+
+    async def _run(
+        self,
+        engine: AsyncEngine | None,
+        work: Callable[[Connection], T],
+        *,
+        told: Callable[[Exception, PostgresAddress], Exception] = translated,
+    ) -> T:
+        if engine is None:
+            raise StoreUnavailable(detail="the store is not open")
+        try:
+            async with asyncio.timeout(OPERATION_TIMEOUT.total_seconds()):
+                return await _until_done(engine, work)
+        except Exception as error:
+            raised = told(error, self._address)
+            if raised is error:
+                raise
+            raise raised from error
+
+
+async def _dispose(engine: AsyncEngine) -> None:
+    """Close the connections; an engine that does not take leave is left all the same."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_TIMEOUT.total_seconds()):
+            await engine.dispose()
+
+
+async def _until_done(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
+    for attempt in count(1):
+        try:
+            async with engine.connect() as connection:
+                return await connection.run_sync(work)
+        except Exception as error:
+            if attempt == ATTEMPTS or not is_worth_another_try(error):
+                raise
+    raise AssertionError("counting has an end")
+
+
+class PsycopgRunner:
+    """Runs statements in the calling thread and never suspends; for synchronous hosts and the command line.
+
+    Threads may share it, and so may processes that were forked from one which had opened it.
+    """
+
+    def __init__(
+        self, address: PostgresAddress, engine: Engine, *, ready: Callable[[Connection], None], clock: Clock | None
+    ) -> None:
+        self._address = address
+        self._engine = engine
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._ready = ready
+        self._clock = clock
+        self._process = os.getpid()
+
+    async def open(self) -> None:
+        try:
+            self._run(self._reading, self._ready, told=unusable)
+        except BaseException:
+            self._engine.dispose()
+            raise
+
+    async def close(self) -> None:
+        self._engine.dispose()
+
+    async def look_up(self, statement: Statement[T]) -> T:
+        return self._run(self._reading, partial(_alone, statement=statement, clock=self._clock))
+
+    read = look_up
+
+    async def write(self, statement: Statement[T]) -> T:
+        return self._run(self._engine, partial(_in_transaction, statement=statement, clock=self._clock))
+
+    def _run(
+        self,
+        engine: Engine,
+        work: Callable[[Connection], T],
+        *,
+        told: Callable[[Exception, PostgresAddress], Exception] = translated,
+    ) -> T:
+        if self._process != os.getpid():
+            # Two processes on one connection would read each other's answers.
+            self._engine.dispose(close=False)
+            self._process = os.getpid()
+        until = time.monotonic() + OPERATION_TIMEOUT.total_seconds()
+        for attempt in count(1):
+            try:
+                with engine.connect() as connection:
+                    return work(connection)
+            except Exception as error:
+                if attempt < ATTEMPTS and time.monotonic() < until and is_worth_another_try(error):
+                    continue
+                raised = told(error, self._address)
+                if raised is error:
+                    raise
+                raise raised from error
+        raise AssertionError("counting has an end")
+
+
+def _alone(connection: Connection, *, statement: Statement[T], clock: Clock | None) -> T:
+    """Run what only reads; each of its statements is a transaction of its own."""
+    return statement(Transaction(connection=connection, clock=clock or partial(_time, connection)))
+
+
+def _in_transaction(connection: Connection, *, statement: Statement[T], clock: Clock | None) -> T:
+    with connection.begin() as transaction:
+        result = statement(Transaction(connection=connection, clock=clock or partial(_time, connection)))
+        try:
+            transaction.commit()
+        except Exception as error:
+            if has_rolled_back(error):
+                raise
+            # Once more could be twice.
+            raise Unsure from error
+    return result
+
+
+def _time(connection: Connection) -> datetime:
+    now: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
+    return now
