@@ -93,6 +93,18 @@ def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Start]:
         yield begin
 
 
+@pytest.fixture
+def start_apart(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[Start]:
+    """Servers that share nothing but what the variables name."""
+    with contextlib.ExitStack() as ends:
+
+        def begin(**variables: str) -> AServer:
+            folder = tmp_path_factory.mktemp("server")
+            return ends.enter_context(a_server(folder, environment=environment | variables))
+
+        yield begin
+
+
 @contextlib.contextmanager
 def a_server(folder: Path, *flags: str, environment: dict[str, str]) -> Iterator[AServer]:
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
