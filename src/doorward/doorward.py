@@ -16,7 +16,7 @@ from doorward.accounts.model import Account, AccountChange
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
 from doorward.deployment import DUE_EVERY, Deployment
-from doorward.errors import DatabaseUnusable, DoorwardError, NotPermitted, Unavailable
+from doorward.errors import DatabaseUnusable, DoorwardError, Unavailable
 from doorward.keyring import Keyring
 from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
@@ -36,9 +36,6 @@ from doorward.tokens import flow as tokens
 from doorward.tokens.desk import TokenDesk
 
 _log = logging.getLogger(__name__)
-
-ADMIN_ROLE = "admin"
-ADMIN_KEY_ACTOR = "admin-key"
 
 
 def _system_clock() -> datetime:
@@ -251,17 +248,6 @@ class Doorward:
     async def authenticate(self, *, handle: Secret | None = None, bearer: Secret | None = None) -> Principal:
         """See ``sessions.flow.authenticate``."""
         return await sessions.authenticate(self.deployment, handle=handle, bearer=bearer)
-
-    async def authenticate_admin(
-        self, *, handle: Secret | None = None, bearer: Secret | None = None, origin: Origin
-    ) -> Actor:
-        """Who administers: the admin key, or an account with the role ``admin``.  Raises NotPermitted and as above."""
-        if bearer is not None and self.is_admin_key(bearer):
-            return Actor(name=ADMIN_KEY_ACTOR, origin=origin)
-        principal = await self.authenticate(handle=handle, bearer=bearer)
-        if not principal.allows(roles=frozenset({ADMIN_ROLE})):
-            raise NotPermitted
-        return Actor(name=principal.subject, origin=origin)
 
     def is_admin_key(self, bearer: Secret) -> bool:
         """Whether the bearer value is the admin key."""

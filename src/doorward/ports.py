@@ -140,9 +140,10 @@ class SessionStore(Protocol):
     async def replace_session(
         self, seen: Session, to: Session, event: AuditEvent, *, until: datetime | None = None
     ) -> bool:
-        """Write ``to`` where the row is live and its generation, made_at and acknowledged are still those seen.
+        """Write ``to`` where the row is live and its generation, made_at, acknowledged and retried are those seen.
 
-        Not after ``until``: what was judged within the grace must not be written when it is over.
+        Where ``to`` moves made_at or first_at, the statement's own time is written.  Nothing is written after
+        ``until``: what was judged within the grace must not be written when it is over.
         """
         ...
 

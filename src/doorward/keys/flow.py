@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from doorward.audit.model import Action, Actor, AuditEvent
 from doorward.deployment import Deployment
 from doorward.errors import DatabaseUnusable, FieldError, NotFound, StoreUnavailable, ValidationFailed
 from doorward.keys.model import KeyState, SigningKey, StoredKey, generate_signing_key
-from doorward.keys.rules import plan_rotation, published_keys, signing_key_of, state_of, verifying_keys
+from doorward.keys.rules import (
+    UNSCHEDULED,
+    plan_rotation,
+    published_keys,
+    scheduled_key_of,
+    signing_key_of,
+    state_of,
+    verifying_keys,
+)
 from doorward.keys.wrapping import WrongSecret, unwrap, wrap
-
-UNSCHEDULED = datetime(9999, 12, 31, tzinfo=UTC)
-"""When a key signs that waits for a rotation."""
 
 _HOUSEKEEPING = Actor(name="housekeeping")
 _ROUNDS = 5
@@ -35,7 +40,7 @@ async def load_keys(deployment: Deployment) -> None:
     for _ in range(_ROUNDS):
         now = await deployment.store.now()
         stored = await deployment.store.keys()
-        signing = signing_key_of(stored, now=now)
+        signing = signing_key_of(stored, now=now) or scheduled_key_of(stored, now=now)
         if signing is not None and signing.algorithm is deployment.options.signing_algorithm:
             _take(deployment, verifying_keys(stored, now=now), signing)
             return

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
-from hmac import compare_digest
 from ipaddress import ip_address, ip_network
 
 from doorward.accounts.model import Account
@@ -33,6 +32,7 @@ from doorward.rotation.rules import decide_refresh
 from doorward.secret import Secret
 from doorward.sessions.flow import issue_credentials
 from doorward.sessions.model import EndReason, Refreshed, Session
+from doorward.sessions.rules import is_held
 from doorward.wire.refresh_token import RefreshToken, parse_refresh_token
 
 _log = logging.getLogger(__name__)
@@ -84,7 +84,9 @@ async def refresh(
         key=token.key,
         generation=token.generation,
         secret_hash=token.secret_hash,
-        attempt=sha256(idempotency_key.encode()).digest() if idempotency_key is not None else None,
+        attempt=sha256(idempotency_key.encode(errors="surrogatepass")).digest()
+        if idempotency_key is not None
+        else None,
     )
     for _ in range(_ROUNDS):
         attempt = _Attempt(
@@ -247,4 +249,4 @@ async def session_of(deployment: Deployment, text: Secret, *, client: str = FIRS
     if token is None:
         return None
     session = (await deployment.store.session(token.key)).session
-    return session.id if session is not None and compare_digest(session.secret_hash, token.secret_hash) else None
+    return session.id if session is not None and is_held(session, token.secret_hash) else None

@@ -31,7 +31,7 @@ from doorward.sessions.model import (
     Sighting,
     SignedIn,
 )
-from doorward.sessions.rules import decide_standing, is_sighting_due
+from doorward.sessions.rules import decide_standing, is_held, is_sighting_due
 from doorward.tokens.desk import Verified
 from doorward.wire.handle import SECRET_BYTES, Handle, hash_secret, parse_handle, write_handle
 from doorward.wire.identifiers import new_identifier
@@ -199,11 +199,7 @@ async def _live_key(deployment: Deployment, text: Secret) -> int | None:
     if parsed is None:
         return None
     seen = await deployment.store.session(parsed.key)
-    return parsed.key if _is_held(seen, parsed.secret_hash) else None
-
-
-def _is_held(seen: Sighting, secret_hash: bytes) -> bool:
-    return seen.session is not None and Secret(seen.session.secret_hash.hex()).matches(Secret(secret_hash.hex()))
+    return parsed.key if seen.session is not None and is_held(seen.session, parsed.secret_hash) else None
 
 
 async def authenticate(deployment: Deployment, *, handle: Secret | None, bearer: Secret | None) -> Principal:
@@ -229,8 +225,10 @@ async def authenticate(deployment: Deployment, *, handle: Secret | None, bearer:
 async def authenticate_handle(deployment: Deployment, text: Secret) -> Principal:
     """Tell who sent a session cookie; a look-up."""
     handle = parse_handle(text.reveal())
-    seen = await deployment.store.session(handle.key) if handle is not None else None
-    if handle is None or seen is None or not _is_held(seen, handle.secret_hash):
+    if handle is None:
+        raise NotAuthenticated(detail="the session cookie was never ours")
+    seen = await deployment.store.session(handle.key)
+    if seen.session is None or not is_held(seen.session, handle.secret_hash):
         raise NotAuthenticated(detail="the session cookie is not of a session that we know")
     session, account = _standing(seen)
     if session.strategy != "session":

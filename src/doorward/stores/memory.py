@@ -171,7 +171,7 @@ class MemoryStore:
             current = self._tables.unmoved(seen, at=now)
             if current is None or (until is not None and now > until):
                 return False
-            self._tables.put([_moved_by_rotation(current, to)])
+            self._tables.put([_moved_by_rotation(current, records.dated(seen, to, at=now))])
             self._tables.write(event, at=now)
             return True
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from doorward.rotation.flow import session_of
 from doorward.secret import Secret
 from doorward.sessions.flow import end_session, verify_token
 from doorward.sessions.model import EndReason
-from doorward.sessions.rules import decide_standing
+from doorward.sessions.rules import decide_standing, is_held
 from doorward.wire.refresh_token import RefreshToken, parse_refresh_token
 
 
@@ -76,7 +75,7 @@ async def _introspect_refresh_token(deployment: Deployment, token: RefreshToken)
     if (
         session is None
         or account is None
-        or not hmac.compare_digest(token.secret_hash, session.secret_hash)
+        or not is_held(session, token.secret_hash)
         or token.generation != session.generation
         or decide_standing(session, account, now=seen.at) is not None
     ):

@@ -55,6 +55,7 @@ _AS_SEEN = and_(
     _session.c.generation == bindparam("seen_generation", type_=BigInteger()),
     _session.c.made_at == bindparam("seen_made_at", type_=Instant()),
     _session.c.acknowledged == bindparam("seen_acknowledged"),
+    _session.c.retried == bindparam("seen_retried"),
     STANDS,
 )
 
@@ -121,11 +122,10 @@ def rotate(tx: Transaction, *, presented: Presentation, policy: RefreshPolicy, a
     return Taken(session=session, account=account_of(owner), at=tx.now)
 
 
-def replace(
-    tx: Transaction, *, seen: Session, to: Session, event: AuditEvent, until: datetime | None = None
-) -> bool:
+def replace(tx: Transaction, *, seen: Session, to: Session, event: AuditEvent, until: datetime | None = None) -> bool:
     if until is not None and tx.now > until:
         return False
+    to = records.dated(seen, to, at=tx.now)
     written = tx.connection.execute(
         _REPLACE,
         {
@@ -168,5 +168,6 @@ def _seen(tx: Transaction, seen: Session) -> dict[str, object]:
         "seen_generation": seen.generation,
         "seen_made_at": seen.made_at,
         "seen_acknowledged": seen.acknowledged,
+        "seen_retried": seen.retried,
         "now": tx.now,
     }
