@@ -77,7 +77,8 @@ class AccountStore(Protocol):
         """Change name, roles or whether it is disabled; None if there is no such account.
 
         - A change of roles raises the version of the account *and* of its live sessions: sessions go on, tokens that
-          say the old roles are revoked by an entry of kind ``account``.
+          say the old roles are revoked by an entry of kind ``account``.  Sessions of the strategy ``jwt`` have nothing
+          but such a token: they end, as ``admin``.
         - ``disabled=True`` raises the version and ends every live session with ``ending.reason``; what they carry is
           revoked by the same entry.  Ending records ``session.ended`` for each.
         - Records ``account.changed``, ``account.disabled`` or ``account.enabled``, for what really changed.

@@ -112,3 +112,47 @@ async def test_a_symmetric_key_is_in_no_key_set(clock: FakeClock) -> None:
         await auth.sign_up(email="ada@example.com", password=PASSWORD, actor=CLI)
         assert await auth.authenticate(bearer=await a_token(auth))
         assert await auth.key_set() == {"keys": []}
+
+
+async def test_two_servers_of_different_algorithms_leave_each_others_keys_alone(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/app.db"
+    one = Doorward(url, clock=clock, insecure_fast_hashing=True, blocking=True)
+    other = Doorward(url, clock=clock, insecure_fast_hashing=True, blocking=True, signing_algorithm=Algorithm.EDDSA)
+    async with one, other:
+        await one.sign_up(email="ada@example.com", password=PASSWORD, actor=CLI)
+        tokens = [await a_token(one), await a_token(other)]
+        before = await one.stored_keys()
+        for server in (one, other, one, other):
+            await server.read_changes()
+            for token in tokens:
+                assert await server.authenticate(bearer=token)
+        assert await one.stored_keys() == before
+        assert len(before) == 4
+
+
+async def test_rotating_ends_the_keys_of_another_algorithm(clock: FakeClock, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/app.db"
+    async with Doorward(url, clock=clock, insecure_fast_hashing=True, blocking=True) as auth:
+        await auth.sign_up(email="ada@example.com", password=PASSWORD, actor=CLI)
+        old = await a_token(auth)
+    async with Doorward(
+        url, clock=clock, insecure_fast_hashing=True, blocking=True, signing_algorithm=Algorithm.EDDSA
+    ) as auth:
+        await auth.rotate_keys(actor=CLI)
+        assert await auth.authenticate(bearer=old)
+        clock.move(auth.options.revocations_live_for)
+        assert {key["alg"] for key in (await auth.key_set())["keys"]} == {"EdDSA"}
+
+
+async def test_whoever_only_looks_makes_no_keys_of_another_algorithm(clock: FakeClock, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/app.db"
+    async with Doorward(url, clock=clock, insecure_fast_hashing=True, blocking=True) as auth:
+        await auth.sign_up(email="ada@example.com", password=PASSWORD, actor=CLI)
+        token, before = await a_token(auth), await auth.stored_keys()
+    async with Doorward(
+        url, clock=clock, blocking=True, signing_algorithm=Algorithm.RS256, makes_keys=False
+    ) as looking:
+        assert await looking.stored_keys() == before
+        assert await looking.authenticate(bearer=token)

@@ -1,4 +1,4 @@
-"""The live set: what every request is checked against (PROTOCOLS.md section 2)."""
+"""The live set: what every request is checked against (docs/concepts/revocation.md)."""
 
 from __future__ import annotations
 

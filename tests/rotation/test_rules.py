@@ -1,4 +1,4 @@
-"""The table of PROTOCOLS.md section 1, row by row, each at its edges."""
+"""The table of docs/concepts/rotation.md, row by row, each at its edges."""
 
 from __future__ import annotations
 

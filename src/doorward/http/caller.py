@@ -131,7 +131,9 @@ def check_csrf(auth: Doorward, request: Request, *, session_id: str | None) -> N
 
 def _own_origins(auth: Doorward, request: Request) -> tuple[str, str]:
     issuer = urlsplit(auth.options.issuer)
-    return origin_of(issuer.scheme, issuer.netloc), origin_of(request.scheme, request.host)
+    # Where clients come over HTTPS, a page of the same host over plain HTTP is a foreign one.
+    scheme = "https" if is_https(auth, request) else "http"
+    return origin_of(issuer.scheme, issuer.netloc), origin_of(scheme, request.host)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

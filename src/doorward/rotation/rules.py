@@ -1,4 +1,4 @@
-"""The rules of rotation, in the order of PROTOCOLS.md section 1."""
+"""The rules of rotation, in the order of docs/concepts/rotation.md."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def decide_refresh(
         store_identity: which store this is; it changes when a backup takes its place.
         revoked: whether a live revocation names the session or its account.
 
-    RFC 9700 section 4.14.2; PROTOCOLS.md section 1.
+    RFC 9700 section 4.14.2; docs/concepts/rotation.md.
     """
     if session is None or account is None or not is_held(session, presented.secret_hash):
         return Refused(reason=None)

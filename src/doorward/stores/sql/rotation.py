@@ -1,4 +1,4 @@
-"""Statements of refresh-token rotation (PROTOCOLS.md section 1)."""
+"""Statements of refresh-token rotation (docs/concepts/rotation.md)."""
 
 from __future__ import annotations
 

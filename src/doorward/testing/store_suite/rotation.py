@@ -1,4 +1,4 @@
-"""The one atomic statement of rotation, and what follows where it does not take (PROTOCOLS.md section 1)."""
+"""The one atomic statement of rotation, and what follows where it does not take (docs/concepts/rotation.md)."""
 
 # ruff: noqa: S101 -- a suite of tests asserts
 
