@@ -6,7 +6,7 @@
     python3 dev.py test [OPTIONS]     all tests; the options are pytest's
     python3 dev.py check              lint, format, types, layers, dependencies, lock, links
     python3 dev.py bench [PART] [--quick]
-    python3 dev.py docs               the generated pages of docs/
+    python3 dev.py docs               what is generated in docs/: the OpenAPI document, the README's picture
     python3 dev.py lock [--upgrade]   requirements.lock from pyproject.toml
 
 Each begins with setup, which takes no time once it is done.  POSIX only: on Windows, use WSL.
@@ -188,15 +188,17 @@ def bench(arguments: list[str]) -> int:
 
 
 def docs(_: list[str]) -> int:
-    """Write the pages that are generated from the code."""
+    """Write what is made from the code: the OpenAPI document, and the README's picture of a real server."""
     setup([])
     page = ROOT / "docs" / "reference" / "openapi.json"
     page.parent.mkdir(parents=True, exist_ok=True)
     made = subprocess.run([BIN / "doorward", "openapi"], stdout=subprocess.PIPE, cwd=ROOT, check=False)
-    if made.returncode == 0:
-        page.write_bytes(made.stdout)
-    say(f"{'failed, left as it was' if made.returncode else 'written'}: {page.relative_to(ROOT)}")
-    return made.returncode
+    if made.returncode:
+        say(f"failed, left as it was: {page.relative_to(ROOT)}")
+        return made.returncode
+    page.write_bytes(made.stdout)
+    say(f"wrote {page.relative_to(ROOT)}")
+    return call(BIN / "python", ROOT / "docs" / "make_pictures.py")
 
 
 def wishes(project: Mapping[str, object]) -> str:

@@ -1,5 +1,5 @@
 /*
- * Rotation of refresh tokens: PROTOCOLS.md section 1, for the model checker Spin.
+ * Rotation of refresh tokens: docs/concepts/rotation.md, for the model checker Spin.
  *
  * One session row; tabs of one honest browser that share a jar; replies that are late, reordered or lost (a crash between
  * commit and reply is a lost reply); somebody who holds a copy; an end that races with all of it.  README.md beside this

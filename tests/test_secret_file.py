@@ -8,7 +8,8 @@ from threading import Barrier, Thread
 
 import pytest
 
-from doorward.errors import DatabaseUnusable
+from doorward.doorward import Doorward
+from doorward.errors import ConfigurationError, DatabaseUnusable
 from doorward.secret_file import read_or_make_secret, secret_file_of
 
 
@@ -16,6 +17,29 @@ def test_it_is_kept_beside_the_database() -> None:
     assert secret_file_of("sqlite:///data/app.db") == Path("data/app.secret")
     assert secret_file_of("sqlite:////srv/app.db") == Path("/srv/app.secret")
     assert secret_file_of("memory:") is None
+
+
+def test_databases_whose_names_differ_by_their_ending_have_secrets_of_their_own() -> None:
+    names = ("app.db", "app.dev", "app.prod", "app.sqlite3", "app.secret", "app.secret.db")
+    kept = [secret_file_of(f"sqlite:///{name}") for name in names]
+    assert [str(file) for file in kept] == [
+        "app.secret",
+        "app.dev.secret",
+        "app.prod.secret",
+        "app.sqlite3.secret",
+        "app.secret.secret",
+        "app.secret.secret",
+    ]
+
+
+@pytest.mark.parametrize("address", ["sqlite:///", "sqlite:///.", "sqlite:////", "sqlite:///:memory:"])
+def test_an_address_without_a_file_is_refused_by_its_number_and_leaves_nothing_behind(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match="DW050"):
+        Doorward(address)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_it_is_made_once_and_read_by_its_owner_alone(tmp_path: Path) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from secrets import token_bytes
-from typing import Any, Self, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from doorward.accounts import flow as accounts
 from doorward.accounts.model import Account, AccountChange
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
+from doorward.completion import to_the_end
 from doorward.deployment import DUE_EVERY, Deployment
-from doorward.errors import ConfigurationError, DatabaseUnusable, DoorwardError, NotPermitted, Problem, Unavailable
+from doorward.errors import ConfigurationError, DatabaseUnusable, DoorwardError, Problem, Unavailable
 from doorward.keyring import Keyring
 from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
@@ -37,8 +38,7 @@ from doorward.tokens.desk import TokenDesk
 
 _log = logging.getLogger(__name__)
 
-ADMIN_ROLE = "admin"
-ADMIN_KEY_ACTOR = "admin-key"
+T = TypeVar("T")
 
 _NO_SECRET = Problem(
     id="DW053",
@@ -59,6 +59,7 @@ class Doorward:
             the new one first.  None: made at first start and kept beside the database's file, readable by its owner
             alone.
         blocking: for synchronous hosts and the command line: every operation runs to its end without suspending.
+        makes_keys: make keys of ``signing_algorithm`` where there are only others; a command that looks does not.
         clock: instead of this machine's, and of the database's where it has one of its own.
         entropy: what secrets are made of.
         options: the fields of ``Options``.
@@ -73,6 +74,7 @@ class Doorward:
         *,
         secret: Secret | str | Sequence[Secret] | None = None,
         blocking: bool = False,
+        makes_keys: bool = True,
         clock: Clock | None = None,
         entropy: Entropy = token_bytes,
         **options: Unpack[OptionFields],
@@ -84,6 +86,7 @@ class Doorward:
         self.secret_file: Path | None = None if secret is not None else secret_file_of(database)
         self._secret = secret
         self._blocking = blocking
+        self._makes_keys = makes_keys
         self._clock = clock or system_clock
         self._entropy = entropy
         self._store: Store = open_store(database, clock=clock, blocking=blocking)
@@ -125,7 +128,7 @@ class Doorward:
             )
             await _check_secret(self._store, keyring)
             await read_revocations(self._store, deployment.live)
-            await keys.load_keys(deployment)
+            await keys.load_keys(deployment, make=self._makes_keys)
         except BaseException:
             await self._store.close()
             raise
@@ -171,10 +174,14 @@ class Doorward:
             raise RuntimeError("Doorward is not open: await open(), or use it as an async context manager")
         return self._deployment
 
+    async def _to_the_end(self, operation: Coroutine[Any, Any, T]) -> T:
+        """For whatever revokes: what is committed must reach this process's memory as well."""
+        return await operation if self._blocking else await to_the_end(operation)
+
     async def read_changes(self) -> None:
         """Learn what other processes have revoked, and which keys there are."""
         await read_revocations(self._store, self.deployment.live)
-        await keys.load_keys(self.deployment)
+        await keys.load_keys(self.deployment, make=self._makes_keys)
 
     async def _watch(self) -> None:
         failing = False
@@ -217,7 +224,9 @@ class Doorward:
         self, principal: Principal, *, current: Secret, new: Secret, origin: Origin
     ) -> Secret | None:
         """See ``accounts.flow.change_password``."""
-        return await accounts.change_password(self.deployment, principal, current=current, new=new, origin=origin)
+        return await self._to_the_end(
+            accounts.change_password(self.deployment, principal, current=current, new=new, origin=origin)
+        )
 
     async def account(self, account_id: str) -> Account:
         """One account.  Raises NotFound."""
@@ -229,7 +238,7 @@ class Doorward:
 
     async def change_account(self, account_id: str, change: AccountChange, *, actor: Actor) -> Account:
         """See ``accounts.flow.change_account``."""
-        return await accounts.change_account(self.deployment, account_id, change, actor=actor)
+        return await self._to_the_end(accounts.change_account(self.deployment, account_id, change, actor=actor))
 
     # Sessions
 
@@ -244,30 +253,21 @@ class Doorward:
         sent_along: Sequence[Secret] = (),
     ) -> SignedIn:
         """See ``sessions.flow.sign_in``."""
-        return await sessions.sign_in(
-            self.deployment,
-            email=email,
-            password=password,
-            carrier=carrier,
-            label=label,
-            origin=origin,
-            sent_along=sent_along,
+        return await self._to_the_end(
+            sessions.sign_in(
+                self.deployment,
+                email=email,
+                password=password,
+                carrier=carrier,
+                label=label,
+                origin=origin,
+                sent_along=sent_along,
+            )
         )
 
     async def authenticate(self, *, handle: Secret | None = None, bearer: Secret | None = None) -> Principal:
         """See ``sessions.flow.authenticate``."""
         return await sessions.authenticate(self.deployment, handle=handle, bearer=bearer)
-
-    async def authenticate_admin(
-        self, *, handle: Secret | None = None, bearer: Secret | None = None, origin: Origin
-    ) -> Actor:
-        """Who administers: the admin key, or an account with the role ``admin``.  Raises NotPermitted and as above."""
-        if bearer is not None and self.is_admin_key(bearer):
-            return Actor(name=ADMIN_KEY_ACTOR, origin=origin)
-        principal = await self.authenticate(handle=handle, bearer=bearer)
-        if not principal.allows(roles=frozenset({ADMIN_ROLE})):
-            raise NotPermitted
-        return Actor(name=principal.subject, origin=origin)
 
     def is_admin_key(self, bearer: Secret) -> bool:
         """Whether the bearer value is the admin key."""
@@ -290,7 +290,9 @@ class Doorward:
         actor: Actor,
     ) -> None:
         """End one session.  Raises NotFound where there is none, or none of that account."""
-        await sessions.end_session(self.deployment, session_id, account_id=account_id, reason=reason, actor=actor)
+        await self._to_the_end(
+            sessions.end_session(self.deployment, session_id, account_id=account_id, reason=reason, actor=actor)
+        )
 
     async def end_sessions(
         self,
@@ -301,7 +303,9 @@ class Doorward:
         actor: Actor,
     ) -> int:
         """End all sessions of an account, but for the one whose id is ``keep``.  Returns how many."""
-        return await sessions.end_sessions(self.deployment, account_id, keep=keep, reason=reason, actor=actor)
+        return await self._to_the_end(
+            sessions.end_sessions(self.deployment, account_id, keep=keep, reason=reason, actor=actor)
+        )
 
     def csrf_token(self, session_id: str) -> str:
         """What a page of this session sends back in ``X-CSRF-Token``."""
@@ -313,7 +317,8 @@ class Doorward:
 
     async def session_of_refresh_token(self, text: Secret) -> str | None:
         """The id of the session whose refresh token this is, of whatever generation, or None.  Changes nothing."""
-        return await rotation.session_of(self.deployment, text)
+        session = await rotation.session_of(self.deployment, text)
+        return session.id if session is not None else None
 
     # Tokens
 
@@ -321,13 +326,13 @@ class Doorward:
         self, text: Secret, *, client: str = FIRST_PARTY, idempotency_key: str | None = None, origin: Origin
     ) -> Refreshed:
         """See ``rotation.flow.refresh``."""
-        return await rotation.refresh(
-            self.deployment, text, client=client, idempotency_key=idempotency_key, origin=origin
+        return await self._to_the_end(
+            rotation.refresh(self.deployment, text, client=client, idempotency_key=idempotency_key, origin=origin)
         )
 
     async def revoke(self, text: Secret, *, client: str = FIRST_PARTY, origin: Origin) -> None:
         """End the session that a token is a lease on (RFC 7009)."""
-        await tokens.revoke_token(self.deployment, text, client=client, origin=origin)
+        await self._to_the_end(tokens.revoke_token(self.deployment, text, client=client, origin=origin))
 
     async def introspect(self, text: Secret) -> Mapping[str, Any]:
         """What there is to say of a token (RFC 7662)."""

@@ -243,7 +243,7 @@ class Unavailable(DoorwardError):
 
 
 class TooEarly(Unavailable):
-    """A lost reply cannot be told from a late one yet (PROTOCOLS.md section 1, Wait)."""
+    """A lost reply cannot be told from a late one yet (docs/concepts/rotation.md, Wait)."""
 
     code = "too_early"
     public = "It is too early to answer this refresh token. Try again after the time given."

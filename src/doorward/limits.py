@@ -89,8 +89,9 @@ def decide_attempt(bucket: Bucket | None, *, now: datetime, rate: Rate) -> Allow
         rate: how many at once, and how fast they come back.
     """
     whole_at = max(bucket.whole_at, now) if bucket is not None else now
-    # No more can be spent than the burst: if it looks so, the clock was set back, and nobody shall wait for that.
-    whole_at = min(whole_at, now + rate.burst * rate.every)
+    if whole_at > now + rate.burst * rate.every:
+        # No more can be spent than the burst: the clock was set back, and nobody shall wait for that.
+        whole_at = now
     wait = whole_at + rate.every - (now + rate.burst * rate.every)
     if wait > timedelta(0):
         return Denied(retry_after=wait)

@@ -77,7 +77,8 @@ class AccountStore(Protocol):
         """Change name, roles or whether it is disabled; None if there is no such account.
 
         - A change of roles raises the version of the account *and* of its live sessions: sessions go on, tokens that
-          say the old roles are revoked by an entry of kind ``account``.
+          say the old roles are revoked by an entry of kind ``account``.  Sessions of the strategy ``jwt`` have nothing
+          but such a token: they end, as ``admin``.
         - ``disabled=True`` raises the version and ends every live session with ``ending.reason``; what they carry is
           revoked by the same entry.  Ending records ``session.ended`` for each.
         - Records ``account.changed``, ``account.disabled`` or ``account.enabled``, for what really changed.
@@ -140,9 +141,10 @@ class SessionStore(Protocol):
     async def replace_session(
         self, seen: Session, to: Session, event: AuditEvent, *, until: datetime | None = None
     ) -> bool:
-        """Write ``to`` where the row is live and its generation, made_at and acknowledged are still those seen.
+        """Write ``to`` where the row is live and its generation, made_at, acknowledged and retried are those seen.
 
-        Not after ``until``: what was judged within the grace must not be written when it is over.
+        Where ``to`` moves made_at or first_at, the statement's own time is written.  Nothing is written after
+        ``until``: what was judged within the grace must not be written when it is over.
         """
         ...
 

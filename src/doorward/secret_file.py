@@ -14,10 +14,14 @@ _SQLITE = "sqlite:///"
 
 
 def secret_file_of(database: str) -> Path | None:
-    """Where the secret of an embedded database is kept; None where the database is no file."""
-    if not database.startswith(_SQLITE):
+    """Where the secret of an embedded database is kept; None where the database is no file.
+
+    ``app.db`` has ``app.secret``; a name of another ending keeps it, or ``app.dev`` and ``app.prod`` would share one.
+    """
+    file = Path(database.removeprefix(_SQLITE))
+    if not database.startswith(_SQLITE) or not file.name:
         return None
-    return Path(database.removeprefix(_SQLITE)).with_suffix(".secret")
+    return file.with_name((file.stem if file.suffix == ".db" else file.name) + ".secret")
 
 
 def read_or_make_secret(path: Path | None) -> Secret:

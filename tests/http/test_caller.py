@@ -121,3 +121,16 @@ async def test_a_cookie_over_8_kib_is_401(session_world: World, size: int) -> No
     headers = {"cookie": "doorward_session=" + "a" * size}
     answer = await session_world.client().get("/v1/sessions/current", headers=headers)
     assert (answer.status, answer.json()["code"]) == (401, "not_authenticated")
+
+
+async def test_where_clients_come_over_https_a_page_of_the_same_host_over_http_is_foreign() -> None:
+    async with a_world(strategy="session", issuer="https://auth.example.com") as world:
+        await world.sign_up()
+        handle, _ = await credentials(world)
+        # A proxy has taken the encryption off: the hop to us is plain.
+        sent = {"cookie": f"__Host-doorward_session={handle}", "host": "auth.example.com"}
+        own = a_request(method="DELETE", headers={**sent, "origin": "https://auth.example.com"})
+        assert await authenticate_request(world.auth, own)
+        foreign = a_request(method="DELETE", headers={**sent, "origin": "http://auth.example.com"})
+        with pytest.raises(CsrfFailed):
+            await authenticate_request(world.auth, foreign)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -267,6 +270,80 @@ async def test_a_bug_is_logged_and_says_nothing(world: World, monkeypatch: pytes
     assert PASSWORD not in answer.body.decode()
     assert len(world.bugs.found) == 1
     assert world.bugs.found.pop().startswith("sign_in failed")
+
+
+SAYS_NOTHING = logging.DEBUG
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        (errors.StoreUnavailable(detail="disk I/O error"), logging.WARNING),
+        (errors.Busy(detail="512 jobs wait"), logging.WARNING),
+        (errors.Unavailable(detail="no keys"), logging.WARNING),
+        (errors.Unavailable(), logging.WARNING),
+        (errors.DatabaseUnusable("made with another secret"), logging.ERROR),
+        (errors.TooEarly(detail="a reply may be on its way"), SAYS_NOTHING),
+        (errors.InvalidCredentials("no such account"), SAYS_NOTHING),
+    ],
+    ids=lambda each: each.code if isinstance(each, errors.DoorwardError) else "",
+)
+async def test_the_operator_is_told_what_is_his_to_mend(
+    error: errors.DoorwardError, level: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="doorward.http.api")
+    async with a_world() as world:
+        monkeypatch.setattr(world.auth, "sign_in", failing(error))
+        await world.client().post("/v1/sessions", json={"email": "a@b.example", "password": PASSWORD})
+        world.bugs.found.clear()
+    (said,) = [record for record in caplog.records if record.name == "doorward.http.api"]
+    assert said.levelno == level
+    assert said.getMessage() == f"sign_in refused: {error.code}: {error.detail or error.public}"
+
+
+@pytest.mark.anyio
+async def test_the_operator_is_told_once_a_second_of_each_kind_and_in_one_short_line(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("doorward.http.api.perf_counter", lambda: clock.now)
+    monkeypatch.setattr(world.auth, "sign_in", failing(errors.StoreUnavailable(detail="line\n" * 10_000)))
+    client, said = world.client(), []
+    for clock.now in (0.0, 0.5, 0.999, 1.0, 1.5, 2.0):
+        caplog.clear()
+        for _ in range(3):
+            await client.post("/v1/sessions", json={"email": "a@b.example", "password": PASSWORD})
+        said += [(clock.now, record.getMessage()) for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [instant for instant, _ in said] == [0.0, 1.0, 2.0]
+    assert all("\n" not in message and len(message) < 600 for _, message in said)
+    monkeypatch.setattr(world.auth, "sign_in", failing(errors.Busy(detail="full")))
+    caplog.clear()
+    await client.post("/v1/sessions", json={"email": "a@b.example", "password": PASSWORD})
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def failing(error: Exception) -> Callable[..., Awaitable[None]]:
+    async def fail(**_: object) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("error", [errors.StoreUnavailable(), errors.DatabaseUnusable("damaged")])
+async def test_readiness_names_the_database_that_cannot_be_opened(
+    error: errors.DoorwardError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> None:
+        raise error
+
+    async with a_world() as world:
+        await world.auth.close()
+        monkeypatch.setattr(world.auth, "open", fail)
+        answer = await world.client().get("/readyz")
+        world.bugs.found.clear()
+    assert (answer.status, answer.json()["code"], answer.json()["dependency"]) == (503, error.code, "database")
 
 
 @pytest.mark.anyio

@@ -129,3 +129,8 @@ def test_no_file_of_this_layer_is_over_400_lines() -> None:
 
     for path in Path(doorward.http.__path__[0]).glob("*.py"):
         assert len(path.read_text().splitlines()) < 400, path.name
+
+
+def test_the_page_in_the_docs_is_the_document() -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "openapi.json"
+    assert json.loads(page.read_text()) == DOCUMENT, "make it again: python3 dev.py docs"

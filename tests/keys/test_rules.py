@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorward.keys.model import Algorithm, KeyState, StoredKey
-from doorward.keys.rules import plan_rotation, published_keys, signing_key_of, state_of, verifying_keys
+from doorward.keys.rules import (
+    UNSCHEDULED,
+    plan_rotation,
+    published_keys,
+    scheduled_key_of,
+    signing_key_of,
+    state_of,
+    verifying_keys,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -145,3 +153,14 @@ def test_no_token_issued_in_time_is_refused_because_of_a_rotation(gaps: list[int
 
 def test_what_is_stored_does_not_show_the_wrapped_key() -> None:
     assert "jwe" not in repr(a_key())
+
+
+def test_a_key_that_is_scheduled_is_told_from_one_that_waits_for_a_rotation() -> None:
+    waiting, soon, later = (
+        a_key("w", activates_at=UNSCHEDULED),
+        a_key("s", activates_at=NOW + TICK),
+        a_key("l", activates_at=NOW + DAY),
+    )
+    assert scheduled_key_of([waiting, later, soon], now=NOW) == soon
+    assert scheduled_key_of([waiting], now=NOW) is None
+    assert scheduled_key_of([soon], now=NOW + TICK) is None  # it is active

@@ -9,11 +9,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from doorward.http.message import LARGEST_BODY
+from tests.server.conftest import a_server
 
 COMMAND = (sys.executable, "-c", "from doorward.cli import main; main()")
 ADA = {"email": "ada@example.com", "password": "a-long-walk-by-the-sea"}
@@ -24,6 +27,12 @@ needs_curl = pytest.mark.skipif(
 )
 
 Start = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def one_server(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[Any]:
+    with a_server(tmp_path_factory.mktemp("server"), environment=environment) as server:
+        yield server
 
 
 def sign_in(server: Any) -> dict[str, Any]:
@@ -138,6 +147,33 @@ def test_what_is_too_large_or_too_odd_does_not_end_it_and_who_stalls_does_not_ke
         assert server.call("GET", "/healthz")[0] == 200
         assert server.end(signal.SIGINT) == 0
     assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize(
+    ("spaces", "status"), [(65_500, 401), (LARGEST_BODY, 401), (LARGEST_BODY + 1, 413), (70_000, 413)]
+)
+def test_a_body_of_64_kib_is_read_and_a_larger_one_is_told_so(one_server: Any, spaces: int, status: int) -> None:
+    host, _, port = one_server.address.removeprefix("http://").partition(":")
+    body = json.dumps(ADA).encode().ljust(spaces)
+    head = b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    chunked = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:30_000], body[30_000:]))
+    for request in (
+        head + b"Content-Length: %d\r\n\r\n" % len(body) + body,
+        head + b"Transfer-Encoding: chunked\r\n\r\n" + chunked + b"0\r\n\r\n",
+    ):
+        assert exchange(host, int(port), request).startswith(b"HTTP/1.1 %d " % status)
+        # On one connection, a head behind the body: it is answered as well.
+        second = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Fill: " + b"f" * 6000 + b"\r\n\r\n"
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(request + second)
+            assert statuses(connection, 2) == [status, 200]
+
+
+def statuses(connection: socket.socket, count: int) -> list[int]:
+    answered = b""
+    while answered.count(b"HTTP/1.1 ") < count and (part := connection.recv(65_536)):
+        answered += part
+    return [int(part[:3]) for part in answered.split(b"HTTP/1.1 ")[1:]]
 
 
 def exchange(host: str, port: int, request: bytes) -> bytes:

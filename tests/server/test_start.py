@@ -78,6 +78,18 @@ def a_store_that_there_is_not(_: Path) -> None:
     os.environ["DOORWARD_DATABASE"] = "mysql://doorward:hunter2@127.0.0.1/doorward"
 
 
+def a_database_without_a_name(_: Path) -> None:
+    os.environ["DOORWARD_DATABASE"] = "sqlite:///"
+
+
+def the_folder_itself(_: Path) -> None:
+    os.environ["DOORWARD_DATABASE"] = "sqlite:///."
+
+
+def sqlites_own_memory(_: Path) -> None:
+    os.environ["DOORWARD_DATABASE"] = "sqlite:///:memory:"
+
+
 def an_option_that_weakens(_: Path) -> None:
     os.environ["DOORWARD_ACCESS_LIFETIME"] = "86400"
 
@@ -98,6 +110,9 @@ def a_misspelt_setting(_: Path) -> None:
         (a_folder_in_its_place, ["doorward.db"]),
         (a_folder_that_is_not_there, ["not/there"]),
         (a_store_that_there_is_not, ["DW050", "sqlite:///"]),
+        (a_database_without_a_name, ["DW050", "sqlite:///app.db"]),
+        (the_folder_itself, ["DW050", "sqlite:///app.db"]),
+        (sqlites_own_memory, ["DW050", "Use memory:"]),
         (an_option_that_weakens, ["DW010", "60 to 900"]),
         (a_misspelt_setting, ["DW060", "DOORWARD_STRATEGY?"]),
     ],

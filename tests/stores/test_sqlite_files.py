@@ -42,6 +42,9 @@ def as_an_ordinary_user() -> Iterator[None]:
     if os.geteuid() != 0:
         yield
         return
+    with TemporaryDirectory() as place:
+        # What is imported late may lie where an ordinary user reads nothing.
+        opened(Path(place) / "x.db")
     os.seteuid(NOBODY)
     try:
         yield
@@ -136,6 +139,75 @@ def test_a_read_only_file_is_refused_with_a_remedy(open_directory: Path) -> None
         opened(path)
 
 
+def test_a_read_only_file_has_nothing_put_beside_it_and_serves_once_it_may_be_written(open_directory: Path) -> None:
+    path = open_directory / "x.db"
+    with as_an_ordinary_user():
+        opened(path)
+        path.chmod(0o400)
+        with pytest.raises(DatabaseUnusable, match=r"cannot be written\. Let this process"):
+            opened(path)
+        assert [each.name for each in open_directory.iterdir()] == ["x.db"]
+        path.chmod(0o600)
+        opened(path)
+
+
+@pytest.mark.parametrize("beside", ["-wal", "-shm"])
+def test_a_read_only_file_beside_the_database_is_named(open_directory: Path, beside: str) -> None:
+    path = open_directory / "x.db"
+    with as_an_ordinary_user():
+        opened(path)
+        other = Path(f"{path}{beside}")
+        other.touch(0o400)
+        with pytest.raises(DatabaseUnusable) as refused:
+            opened(path)
+        assert str(other) in refused.value.detail
+        other.chmod(0o600)
+        opened(path)
+
+
+def overwrite(path: Path, *, table: str) -> None:
+    """Fill the page that a table begins with, so that it is there and cannot be read."""
+    with closing(sqlite3.connect(path)) as connection:
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        found = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.seek((found[0] - 1) * size)
+        file.write(b"\xff" * size)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("table", ["doorward_session", "sqlite_autoindex_doorward_meta_1"])
+async def test_a_file_that_is_damaged_while_it_serves_no_longer_answers(tmp_path: Path, table: str) -> None:
+    path = tmp_path / "x.db"
+    for blocking in (True, False):
+        path.unlink(missing_ok=True)
+        store = open_store(f"sqlite:///{path}", blocking=blocking)
+        await store.open()
+        try:
+            # Once before, so that its pages are known.
+            await store.ping()
+            overwrite(path, table=table)
+            with pytest.raises(StoreUnavailable, match="malformed"):
+                await store.ping()
+        finally:
+            await store.close()
+
+
+@pytest.mark.anyio
+async def test_a_database_that_was_emptied_while_it_serves_no_longer_answers(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    store = open_store(f"sqlite:///{path}")
+    await store.open()
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("DELETE FROM doorward_meta")
+        with pytest.raises(StoreUnavailable, match="has lost its name"):
+            await store.ping()
+    finally:
+        await store.close()
+
+
 def test_a_directory_that_is_not_ours_is_refused_with_a_remedy(open_directory: Path) -> None:
     open_directory.chmod(0o755)
     with as_an_ordinary_user(), pytest.raises(DatabaseUnusable, match="cannot be made"):
@@ -199,6 +271,12 @@ def test_processes_that_open_a_new_file_at_once_all_succeed(tmp_path: Path) -> N
     [
         ("sqlite://", "Use sqlite:///app.db"),
         ("sqlite:///", "Use sqlite:///app.db"),
+        ("sqlite:///.", "Use sqlite:///app.db"),
+        ("sqlite:///..", "Use sqlite:///app.db"),
+        ("sqlite:////", "Use sqlite:///app.db"),
+        ("sqlite:///data/", "Use sqlite:///app.db"),
+        ("sqlite:///:memory:", "Use memory:"),
+        ("sqlite:///file::memory:?cache=shared", "Use memory:"),
         ("sqlite:app.db", "Use sqlite:///app.db"),
         ("postgresql:me:hunter2@db/app", "Use postgresql://"),
         ("postgresql+asyncpg://me:hunter2@db/app", "Use postgresql://"),

@@ -1,21 +1,22 @@
 """One application, under each framework and each strategy, through one list of scenarios; nothing else changes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import pytest
+from fastapi import Depends, FastAPI
 
+from doorward import Principal
 from doorward.accounts.model import AccountChange
 from doorward.audit.model import Actor
 from doorward.doorward import Doorward as AnyDoorward
 from doorward.options import Strategy
-from doorward.testing.cookie_client import Answer, CookieClient
+from doorward.testing import Answer, CookieClient
+from doorward.web.fastapi import Doorward as FastApiDoorward
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = {"fastapi": "examples/fastapi_app.py", "starlette": "examples/starlette_app.py"}
@@ -206,6 +207,28 @@ async def test_a_page_that_needs_nobody_is_shown_to_somebody_whose_session_has_e
         keep = person.client.copy()
         await person.ask("DELETE", "/auth/v1/sessions/current")
         assert (await keep.get("/")).json() == {"signed_in": False}
+
+
+@pytest.mark.anyio
+async def test_where_nobody_is_needed_whoever_was_signed_in_is_nobody() -> None:
+    auth = FastApiDoorward("memory:", strategy="session", insecure_fast_hashing=True)
+    app = FastAPI()
+    auth.mount(app, "/auth")
+
+    @app.get("/greeting")
+    async def greeting(principal: Annotated[Principal | None, Depends(auth.optional_principal)]) -> dict[str, bool]:
+        return {"known": principal is not None}
+
+    async with app.router.lifespan_context(app):
+        client = CookieClient(app)
+        assert (await client.get("/greeting")).json() == {"known": False}
+        await client.post("/auth/v1/accounts", json=PERSON)
+        await client.post("/auth/v1/sessions", json=PERSON)
+        assert (await client.get("/greeting")).json() == {"known": True}
+        before = client.copy()
+        await client.delete("/auth/v1/sessions/current")
+        assert (await before.get("/greeting")).json() == {"known": False}
+        assert (await client.get("/greeting", bearer="no.token.atall")).json() == {"known": False}
 
 
 @pytest.mark.anyio

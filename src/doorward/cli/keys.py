@@ -68,8 +68,7 @@ def _show(auth: Doorward, *, as_json: bool) -> None:
 
 def _plain_values(key: StoredKey, *, now: datetime) -> dict[str, Any]:
     from doorward.http.message import write_time
-    from doorward.keys.flow import UNSCHEDULED
-    from doorward.keys.rules import state_of
+    from doorward.keys.rules import UNSCHEDULED, state_of
 
     def written(instant: datetime | None) -> str | None:
         return write_time(instant) if instant is not None and instant != UNSCHEDULED else None

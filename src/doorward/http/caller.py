@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from doorward.audit.model import Actor
-from doorward.doorward import ADMIN_KEY_ACTOR, ADMIN_ROLE, Doorward
+from doorward.doorward import Doorward
 from doorward.errors import (
     ConflictingCredentials,
     CsrfFailed,
@@ -25,6 +25,10 @@ from doorward.principal import Principal
 from doorward.secret import Secret
 from doorward.wire.bearer import parse_authorization
 from doorward.wire.cookies import REFRESH_COOKIE, SESSION_COOKIE, CookieKind, read_cookies
+
+ADMIN_ROLE = "admin"
+ADMIN_KEY_ACTOR = "admin-key"
+"""What the audit trail calls whoever holds the admin key."""
 
 
 def is_https(auth: Doorward, request: Request) -> bool:
@@ -127,7 +131,9 @@ def check_csrf(auth: Doorward, request: Request, *, session_id: str | None) -> N
 
 def _own_origins(auth: Doorward, request: Request) -> tuple[str, str]:
     issuer = urlsplit(auth.options.issuer)
-    return origin_of(issuer.scheme, issuer.netloc), origin_of(request.scheme, request.host)
+    # Where clients come over HTTPS, a page of the same host over plain HTTP is a foreign one.
+    scheme = "https" if is_https(auth, request) else "http"
+    return origin_of(issuer.scheme, issuer.netloc), origin_of(scheme, request.host)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +187,6 @@ async def authenticate_introspector(auth: Doorward, request: Request) -> Actor:
         bearer = parse_authorization(request.headers.get("authorization"))
         if bearer is None:
             raise InvalidClient
-        return await auth.authenticate_admin(bearer=bearer, origin=request.origin)
+        return await authenticate_admin_request(auth, request)
     except Refusal as refused:
         raise InvalidClient(refused.code) from None

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
+from msgspec import UNSET
+
 from doorward.doorward import Doorward
 from doorward.errors import NotFound, StoreUnavailable, Unavailable
 from doorward.http.message import Response, json_answer
@@ -9,12 +13,15 @@ from doorward.http.operation import Access, Answer, AnyOperation, Call, Operatio
 from doorward.http.problems import problem_of
 from doorward.http.shapes import Health, KeySet, Metadata
 
+_log = logging.getLogger(__name__)
+
 _CACHED = {"Cache-Control": "public, with max-age"}
 
 
 async def read_metadata(auth: Doorward, call: Call[None, None, None]) -> Response:  # noqa: ARG001 -- a handler's signature
     options = auth.options
     root = options.issuer.rstrip("/")
+    scopes = {scope for granted in options.role_scopes.values() for scope in granted}
     return json_answer(
         Metadata(
             issuer=options.issuer,
@@ -30,7 +37,8 @@ async def read_metadata(auth: Doorward, call: Call[None, None, None]) -> Respons
             revocation_endpoint_auth_methods_supported=("none",),
             # RFC 8414 section 2 takes the names of access token types here.
             introspection_endpoint_auth_methods_supported=("Bearer",),
-            scopes_supported=tuple(sorted({scope for scopes in options.role_scopes.values() for scope in scopes})),
+            # RFC 8414 section 3.2: what has no elements is left out.
+            scopes_supported=tuple(sorted(scopes)) if scopes else UNSET,
         )
     )
 
@@ -48,6 +56,7 @@ async def read_readiness(auth: Doorward, call: Call[None, None, None]) -> Respon
         await auth.ping()
     except Unavailable as error:
         dependency = "database" if isinstance(error, StoreUnavailable) else "signing keys"
+        _log.warning("not ready, the %s: %s", dependency, error.detail)
         return problem_of(error, call.request, dependency=dependency)
     return json_answer(Health(status="ok"))
 

@@ -296,7 +296,7 @@ class Metadata(Output, frozen=True):
     token_endpoint_auth_methods_supported: tuple[str, ...]
     revocation_endpoint_auth_methods_supported: tuple[str, ...]
     introspection_endpoint_auth_methods_supported: tuple[str, ...]
-    scopes_supported: tuple[str, ...]
+    scopes_supported: tuple[str, ...] | UnsetType = UNSET
 
 
 class KeySet(Output, frozen=True):

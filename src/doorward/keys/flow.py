@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from doorward.audit.model import Action, Actor, AuditEvent
 from doorward.deployment import Deployment
 from doorward.errors import DatabaseUnusable, FieldError, NotFound, StoreUnavailable, ValidationFailed
 from doorward.keys.model import KeyState, SigningKey, StoredKey, generate_signing_key
-from doorward.keys.rules import plan_rotation, published_keys, signing_key_of, state_of, verifying_keys
+from doorward.keys.rules import (
+    UNSCHEDULED,
+    plan_rotation,
+    published_keys,
+    scheduled_key_of,
+    signing_key_of,
+    state_of,
+    verifying_keys,
+)
 from doorward.keys.wrapping import WrongSecret, unwrap, wrap
-
-UNSCHEDULED = datetime(9999, 12, 31, tzinfo=UTC)
-"""When a key signs that waits for a rotation."""
 
 _HOUSEKEEPING = Actor(name="housekeeping")
 _ROUNDS = 5
@@ -27,16 +33,22 @@ class _Change:
     events: tuple[AuditEvent, ...]
 
 
-async def load_keys(deployment: Deployment) -> None:
-    """Take the store's keys into use; make the first ones, or those of another algorithm, where there are none.
+async def load_keys(deployment: Deployment, *, make: bool = True) -> None:
+    """Take the store's keys into use: sign with the newest of our algorithm, verify with all.
 
     Cheap while nothing has changed, so that it can be asked every second.
+
+    Args:
+        deployment: where.
+        make: make keys of our algorithm where there are only others.  The others stay: a server that has been told
+            another algorithm, or not yet, signs with them, and two that retired each other's would never end.
     """
     for _ in range(_ROUNDS):
         now = await deployment.store.now()
         stored = await deployment.store.keys()
-        signing = signing_key_of(stored, now=now)
-        if signing is not None and signing.algorithm is deployment.options.signing_algorithm:
+        own = [key for key in stored if key.algorithm is deployment.options.signing_algorithm]
+        signing = signing_key_of(own, now=now) or scheduled_key_of(own, now=now)
+        if signing is not None or (stored and not make):
             _take(deployment, verifying_keys(stored, now=now), signing)
             return
         change = _first_keys(deployment, stored, now=now)
@@ -44,12 +56,14 @@ async def load_keys(deployment: Deployment) -> None:
     raise StoreUnavailable(detail="the signing keys changed again and again while they were being made")
 
 
-def _take(deployment: Deployment, verifying: Sequence[StoredKey], signing: StoredKey) -> None:
+def _take(deployment: Deployment, verifying: Sequence[StoredKey], signing: StoredKey | None) -> None:
     good = [key for key in verifying if key.kid not in deployment.live.keys]
-    if deployment.desk.knows(signing.kid, {key.kid for key in good}):
+    kid = signing.kid if signing is not None else None
+    if deployment.desk.knows(kid, {key.kid for key in good}):
         return
     unwrapped = {key.kid: _unwrap(deployment, key) for key in good}
-    deployment.desk.take_keys(unwrapped[signing.kid], {kid: key.verification_key() for kid, key in unwrapped.items()})
+    verification_keys = {name: key.verification_key() for name, key in unwrapped.items()}
+    deployment.desk.take_keys(unwrapped.get(kid) if kid is not None else None, verification_keys)
 
 
 def _unwrap(deployment: Deployment, key: StoredKey) -> SigningKey:
@@ -83,18 +97,11 @@ def _event(action: Action, kid: str, actor: Actor) -> AuditEvent:
 
 
 def _first_keys(deployment: Deployment, stored: Sequence[StoredKey], *, now: datetime) -> _Change:
-    """A key that signs and one that waits; keys of another algorithm go on verifying what they have signed."""
+    """A key that signs and one that waits, beside those of other algorithms."""
     active = _new_key(deployment, created_at=now, activates_at=now)
     waiting = _new_key(deployment, created_at=now, activates_at=UNSCHEDULED)
-    retired_at = now + deployment.options.revocations_live_for
-    older = tuple(
-        key
-        if state_of(key, now=now) in {KeyState.RETIRING, KeyState.RETIRED}
-        else replace(key, retiring_at=now, retired_at=retired_at)
-        for key in stored
-    )
     return _Change(
-        to=(*older, active, waiting),
+        to=(*stored, active, waiting),
         events=(
             _event(Action.KEY_CREATED, active.kid, _HOUSEKEEPING),
             _event(Action.KEY_ACTIVATED, active.kid, _HOUSEKEEPING),
@@ -104,7 +111,7 @@ def _first_keys(deployment: Deployment, stored: Sequence[StoredKey], *, now: dat
 
 
 async def rotate_keys(deployment: Deployment, *, actor: Actor) -> None:
-    """Let the waiting key sign, and publish the one after it.
+    """Let the waiting key of our algorithm sign, and publish the one after it; keys of other algorithms stop signing.
 
     The key that signed until now goes on verifying as long as anything that it has signed may be presented, so no
     token that was issued in time is refused.
@@ -120,9 +127,16 @@ async def rotate_keys(deployment: Deployment, *, actor: Actor) -> None:
 
 
 def _rotation(deployment: Deployment, stored: Sequence[StoredKey], *, now: datetime, actor: Actor) -> _Change:
-    plan = plan_rotation(stored, now=now, overlap=deployment.options.revocations_live_for)
+    foreign = {
+        key.kid
+        for key in stored
+        if key.algorithm is not deployment.options.signing_algorithm and state_of(key, now=now) is KeyState.PENDING
+    }
+    candidates = [key for key in stored if key.kid not in foreign]
+    plan = plan_rotation(candidates, now=now, overlap=deployment.options.revocations_live_for)
+    retire = {*plan.retire, *foreign}
     changed = [
-        _planned(key, activate=plan.activate, retire=plan.retire, retired_at=plan.retired_at, now=now) for key in stored
+        _planned(key, activate=plan.activate, retire=retire, retired_at=plan.retired_at, now=now) for key in stored
     ]
     fresh = [_new_key(deployment, created_at=now, activates_at=UNSCHEDULED)]
     activated = plan.activate
@@ -134,7 +148,7 @@ def _rotation(deployment: Deployment, stored: Sequence[StoredKey], *, now: datet
 
 
 def _planned(
-    key: StoredKey, *, activate: str | None, retire: Sequence[str], retired_at: datetime, now: datetime
+    key: StoredKey, *, activate: str | None, retire: AbstractSet[str], retired_at: datetime, now: datetime
 ) -> StoredKey:
     if key.kid == activate:
         return replace(key, activates_at=now)
@@ -153,13 +167,13 @@ async def retire_key(deployment: Deployment, kid: str, *, actor: Actor) -> None:
     key = next((each for each in stored if each.kid == kid), None)
     if key is None:
         raise NotFound
-    if key == signing_key_of(stored, now=now):
+    if key == signing_key_of((each for each in stored if each.algorithm is key.algorithm), now=now):
         raise ValidationFailed([FieldError(field="kid", message="this key signs; rotate first, then retire it")])
     retired = replace(key, retiring_at=key.retiring_at or now, retired_at=now)
     to = tuple(retired if each.kid == kid else each for each in stored)
     if not await deployment.store.change_keys(stored, to, [_event(Action.KEY_RETIRED, kid, actor)]):
         raise StoreUnavailable(detail="the signing keys were changed by another server")
-    await load_keys(deployment)
+    await load_keys(deployment, make=False)
 
 
 async def key_set(deployment: Deployment) -> dict[str, Any]:

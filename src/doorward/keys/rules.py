@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from doorward.keys.model import KeyState, StoredKey
+
+UNSCHEDULED = datetime(9999, 12, 31, tzinfo=UTC)
+"""When a key signs that waits for a rotation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,16 @@ def signing_key_of(keys: Iterable[StoredKey], *, now: datetime) -> StoredKey | N
     """Decide which key signs: of the active ones the newest, or None if there is none."""
     active = [key for key in keys if state_of(key, now=now) is KeyState.ACTIVE]
     return max(active, key=_age, default=None)
+
+
+def scheduled_key_of(keys: Iterable[StoredKey], *, now: datetime) -> StoredKey | None:
+    """Decide which key is the next to sign by itself, or None where all that wait do so for a rotation.
+
+    Where none is active, this one signs: the clock has been set back behind its activation.  Making other keys instead
+    would retire good ones.
+    """
+    pending = [key for key in keys if state_of(key, now=now) is KeyState.PENDING and key.activates_at < UNSCHEDULED]
+    return min(pending, key=_age, default=None)
 
 
 def verifying_keys(keys: Iterable[StoredKey], *, now: datetime) -> tuple[StoredKey, ...]:

@@ -1,4 +1,4 @@
-"""Revocations and the live set: what every request is checked against, in memory (PROTOCOLS.md section 2)."""
+"""Revocations and the live set: what every request is checked against, in memory (docs/concepts/revocation.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Presenting a refresh token (PROTOCOLS.md section 1)."""
+"""Presenting a refresh token (docs/concepts/rotation.md)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
-from hmac import compare_digest
 from ipaddress import ip_address, ip_network
 
 from doorward.accounts.model import Account
@@ -33,6 +32,7 @@ from doorward.rotation.rules import decide_refresh
 from doorward.secret import Secret
 from doorward.sessions.flow import issue_credentials
 from doorward.sessions.model import EndReason, Refreshed, Session
+from doorward.sessions.rules import is_held
 from doorward.wire.refresh_token import RefreshToken, parse_refresh_token
 
 _log = logging.getLogger(__name__)
@@ -84,7 +84,9 @@ async def refresh(
         key=token.key,
         generation=token.generation,
         secret_hash=token.secret_hash,
-        attempt=sha256(idempotency_key.encode()).digest() if idempotency_key is not None else None,
+        attempt=sha256(idempotency_key.encode(errors="surrogatepass")).digest()
+        if idempotency_key is not None
+        else None,
     )
     for _ in range(_ROUNDS):
         attempt = _Attempt(
@@ -215,9 +217,13 @@ def _is_named(deployment: Deployment, session: Session | None) -> bool:
 
 async def _other_party(attempt: _Attempt, seen: Session) -> dict[str, str | int | bool | None]:
     """Who made the current generation, and whether that looks like somebody else than whoever presents now."""
-    events = await attempt.deployment.store.trail(Page(limit=8), session=seen.id)
-    makers = (Action.REFRESH_ROTATED, Action.REFRESH_RECOVERED, Action.REFRESH_HEALED)
-    other = next((event.actor.origin for event in events if event.action in makers), seen.origin)
+    made = [
+        event
+        # Asked for by name: any number of retries in between must not push the maker out of sight.
+        for action in (Action.REFRESH_ROTATED, Action.REFRESH_RECOVERED, Action.REFRESH_HEALED)
+        for event in await attempt.deployment.store.trail(Page(limit=1), session=seen.id, action=action)
+    ]
+    other = max(made, key=lambda event: event.id or 0).actor.origin if made else seen.origin
     return {
         "other_ip": other.ip,
         "other_user_agent": other.user_agent,
@@ -241,10 +247,10 @@ def _network(ip: str | None) -> str | None:
     return str(ip_network((address, 24 if address.version == 4 else 48), strict=False))
 
 
-async def session_of(deployment: Deployment, text: Secret, *, client: str = FIRST_PARTY) -> str | None:
-    """The id of the session whose refresh token this is, of whatever generation, or None.  Changes nothing."""
+async def session_of(deployment: Deployment, text: Secret, *, client: str = FIRST_PARTY) -> Session | None:
+    """The session whose refresh token this is, of whatever generation, or None.  Changes nothing."""
     token = parse_refresh_token(text.reveal(), client=client, keyring=deployment.keyring)
     if token is None:
         return None
     session = (await deployment.store.session(token.key)).session
-    return session.id if session is not None and compare_digest(session.secret_hash, token.secret_hash) else None
+    return session if session is not None and is_held(session, token.secret_hash) else None

@@ -1,4 +1,4 @@
-"""The rules of rotation, in the order of PROTOCOLS.md section 1."""
+"""The rules of rotation, in the order of docs/concepts/rotation.md."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from doorward.rotation.model import (
     Wait,
 )
 from doorward.sessions.model import Session
-from doorward.sessions.rules import decide_idle_expiry, decide_standing
+from doorward.sessions.rules import decide_idle_expiry, decide_standing, is_held
 
 
 def decide_refresh(
@@ -45,9 +45,9 @@ def decide_refresh(
         store_identity: which store this is; it changes when a backup takes its place.
         revoked: whether a live revocation names the session or its account.
 
-    RFC 9700 section 4.14.2; PROTOCOLS.md section 1.
+    RFC 9700 section 4.14.2; docs/concepts/rotation.md.
     """
-    if session is None or account is None or not hmac.compare_digest(session.secret_hash, presented.secret_hash):
+    if session is None or account is None or not is_held(session, presented.secret_hash):
         return Refused(reason=None)
     over = decide_standing(session, account, now=now)
     if over is not None:
@@ -79,7 +79,7 @@ def _decide_predecessor(session: Session, presented: Presentation, *, now: datet
         return Retried(to=marked, why="grace", until=session.made_at + policy.grace)
     if _same_attempt(session, presented):
         # Only the attempt's owner knows its key.  The clock starts anew, so that the reply has time to arrive.
-        restarted = replace(session, made_at=now, retried=True)
+        restarted = replace(session, made_at=now, retried=False)
         return Retried(to=_used(restarted, now=now, policy=policy), why="attempt")
     lost = not session.acknowledged and session.first_at is not None and now - session.first_at <= policy.window
     if age < policy.rest and (lost or session.retried):
@@ -94,7 +94,7 @@ def _decide_predecessor(session: Session, presented: Presentation, *, now: datet
         displaced=session.generation,
         made_at=now,
         attempt=presented.attempt,
-        retried=True,
+        retried=False,
     )
     return Recovered(to=_used(recovered, now=now, policy=policy))
 

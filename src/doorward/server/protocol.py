@@ -13,10 +13,12 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 LARGEST_HEAD = 64 * 1024
-"""Bytes of a request before its body; an access token has 8 KiB at most."""
+"""Bytes of a request beside its body; an access token has 8 KiB at most."""
 
 RECEIVED_WITHIN = timedelta(seconds=30)
 """How long a client may take to send a request, or to begin its first.  Between two, uvicorn's keep-alive counts."""
+
+_FIELD_FRAME = len(": \r\n")
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -24,9 +26,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._in_head = True
         self._head = 0
-        self._fields = 0
+        self._undelivered = 0
+        self._progressed = False
         self._timer: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn's own
@@ -38,30 +40,41 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._progressed = False
         super().data_received(data)
-        if self._in_head:
-            self._head += len(data)
-            if self._head > LARGEST_HEAD and not self.transport.is_closing():
-                self.send_400_response("The head of the request is longer than 64 KiB.")
+        if self._progressed:
+            # Where in it a body ended and a head began is not known: none of it is taken for head.
+            return
+        # All of it is in the midst of a head, a trailer or a chunk's size: the parser keeps a field until it ends.
+        self._undelivered += len(data)
+        if self._undelivered > LARGEST_HEAD and not self.transport.is_closing():
+            self.send_400_response("The head of the request is longer than 64 KiB.")
 
     def on_message_begin(self) -> None:
+        # No progress: where nothing ended in this packet before, all of it is head.
         super().on_message_begin()
-        self._fields = 0
+        self._head = 0
         self._wait_for_request()
 
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        # Counted here too, since trailers come after the head; what is raised is answered with 400.
-        self._fields += len(name) + len(value)
-        if self._fields > LARGEST_HEAD:
-            raise ValueError("more header fields than 64 KiB")
+        # Trailers too, which come after the head.
+        self._count(len(name) + len(value) + _FIELD_FRAME)
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._progress()
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._progress()
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
-        self._in_head, self._head = True, 0
+        self._progress()
         self._stop_waiting()
         super().on_message_complete()
 
@@ -71,6 +84,15 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.abort()
         else:
             super().shutdown()
+
+    def _count(self, size: int) -> None:
+        self._head += size
+        if self._head > LARGEST_HEAD:
+            # What is raised in the parser's callbacks is answered with 400.
+            raise ValueError("a head longer than 64 KiB")
+
+    def _progress(self) -> None:
+        self._progressed, self._undelivered = True, 0
 
     def _wait_for_request(self) -> None:
         self._stop_waiting()

@@ -1,4 +1,4 @@
-"""Nothing that authenticates anybody reaches a log (DESIGN.md, "What never happens", 2).
+"""Nothing that authenticates anybody reaches a log.
 
 Twice: values are looked at where they still have names, then the finished line once more, whatever made it.  What
 cannot be told from ordinary text, such as a password in the middle of a sentence, is never handed to a log in the

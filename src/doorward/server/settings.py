@@ -157,7 +157,10 @@ class Settings(BaseSettings):
         Raises:
             ConfigurationError: the settings contradict each other or weaken a default.
         """
-        return Doorward(self.database, secret=self.secret or None, blocking=blocking, **self.options)
+        # A command that only looks makes no keys: it may have been told another algorithm than the server.
+        return Doorward(
+            self.database, secret=self.secret or None, blocking=blocking, makes_keys=not blocking, **self.options
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

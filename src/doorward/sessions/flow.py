@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -17,6 +18,7 @@ from doorward.errors import (
     NotFound,
     SessionEnded,
     StoreUnavailable,
+    Unavailable,
     ValidationFailed,
 )
 from doorward.options import FIRST_PARTY, Strategy
@@ -31,7 +33,7 @@ from doorward.sessions.model import (
     Sighting,
     SignedIn,
 )
-from doorward.sessions.rules import decide_standing, is_sighting_due
+from doorward.sessions.rules import decide_standing, is_held, is_sighting_due
 from doorward.tokens.desk import Verified
 from doorward.wire.handle import SECRET_BYTES, Handle, hash_secret, parse_handle, write_handle
 from doorward.wire.identifiers import new_identifier
@@ -44,6 +46,9 @@ CARRIERS: dict[Strategy, tuple[Carrier, ...]] = {
 }
 """How a session can travel under each strategy, the default first."""
 
+_log = logging.getLogger(__name__)
+
+_ASK_AGAIN_AFTER = timedelta(seconds=5)
 _ROUNDS = 3
 """How often signing in starts again because the account changed between reading and writing."""
 
@@ -128,9 +133,17 @@ async def _authenticate_password(
     if typed is not None:
         deployment.limits.after_sign_in(typed.key)
     if account.password_hash is not None and deployment.hashing.is_outdated(account.password_hash):
-        actor = Actor(name=account.id, origin=origin)
-        await deployment.store.rehash_password(account, await deployment.hashing.hash(password), actor=actor)
+        await _rehash(deployment, account, password, Actor(name=account.id, origin=origin))
     return account
+
+
+async def _rehash(deployment: Deployment, account: Account, password: Secret, actor: Actor) -> None:
+    """Put today's parameters in the place of older ones; another day where there is no room for it now."""
+    try:
+        password_hash = await deployment.hashing.hash(password)
+        await deployment.store.rehash_password(account, password_hash, actor=actor)
+    except Unavailable as error:
+        _log.warning("the password of account %s keeps its older parameters: %s", account.id, error.detail)
 
 
 def _typed_email(text: str) -> Email | None:
@@ -199,11 +212,7 @@ async def _live_key(deployment: Deployment, text: Secret) -> int | None:
     if parsed is None:
         return None
     seen = await deployment.store.session(parsed.key)
-    return parsed.key if _is_held(seen, parsed.secret_hash) else None
-
-
-def _is_held(seen: Sighting, secret_hash: bytes) -> bool:
-    return seen.session is not None and Secret(seen.session.secret_hash.hex()).matches(Secret(secret_hash.hex()))
+    return parsed.key if seen.session is not None and is_held(seen.session, parsed.secret_hash) else None
 
 
 async def authenticate(deployment: Deployment, *, handle: Secret | None, bearer: Secret | None) -> Principal:
@@ -229,15 +238,25 @@ async def authenticate(deployment: Deployment, *, handle: Secret | None, bearer:
 async def authenticate_handle(deployment: Deployment, text: Secret) -> Principal:
     """Tell who sent a session cookie; a look-up."""
     handle = parse_handle(text.reveal())
-    seen = await deployment.store.session(handle.key) if handle is not None else None
-    if handle is None or seen is None or not _is_held(seen, handle.secret_hash):
+    if handle is None:
+        raise NotAuthenticated(detail="the session cookie was never ours")
+    seen = await deployment.store.session(handle.key)
+    if seen.session is None or not is_held(seen.session, handle.secret_hash):
         raise NotAuthenticated(detail="the session cookie is not of a session that we know")
     session, account = _standing(seen)
     if session.strategy != "session":
         raise NotAuthenticated(detail="the cookie is of a session that is not carried by a handle")
     if is_sighting_due(session, now=seen.at, idle=deployment.options.session_idle):
-        await deployment.store.touch(session.key, idle=deployment.options.session_idle)
+        await _touch(deployment, session)
     return _principal(deployment, session, account)
+
+
+async def _touch(deployment: Deployment, session: Session) -> None:
+    try:
+        await deployment.store.touch(session.key, idle=deployment.options.session_idle)
+    except Unavailable as error:
+        # The session has been read and stands: a disk that is full signs nobody out.
+        _log.warning("the use of session %s is not noted: %s", session.id, error.detail)
 
 
 def _standing(seen: Sighting) -> tuple[Session, Account]:
@@ -268,11 +287,26 @@ async def authenticate_token(deployment: Deployment, text: Secret) -> Principal:
     verified = verify_token(deployment, text)
     if verified.revoked:
         raise await _why_revoked(deployment, verified)
-    claims = verified.claims
-    if verified.first_sight and claims.gen is not None:
-        # Seeing the token proves that its reply arrived: the predecessor is spent for good (PROTOCOLS.md section 1).
-        await deployment.store.acknowledge(claims.sid, claims.gen)
+    if verified.claims.gen is not None:
+        await acknowledge(deployment, verified.claims.sid, verified.claims.gen)
     return verified.principal
+
+
+async def acknowledge(deployment: Deployment, session_id: str, generation: int) -> None:
+    """Note that a generation has been seen: the reply that carried it arrived, so its predecessor is spent for good.
+
+    Once a generation and process.  A store that does not answer is asked again later and keeps nobody out meanwhile.
+    """
+    now = deployment.clock()
+    if deployment.desk.is_acknowledged(session_id, generation, now=now):
+        return
+    try:
+        await deployment.store.acknowledge(session_id, generation)
+    except Unavailable as error:
+        _log.warning("generation %s of session %s is not noted as seen yet: %s", generation, session_id, error.detail)
+        deployment.desk.note_acknowledged(session_id, generation, until=now + _ASK_AGAIN_AFTER)
+    else:
+        deployment.desk.note_acknowledged(session_id, generation)
 
 
 def verify_token(deployment: Deployment, text: Secret) -> Verified:

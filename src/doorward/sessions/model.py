@@ -30,7 +30,7 @@ class EndReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One row of the session table (PROTOCOLS.md section 1).
+    """One row of the session table (docs/concepts/rotation.md).
 
     Args:
         key: internal, 63 random bits; in the handle and in the refresh token, never shown.

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import hmac
 from datetime import datetime, timedelta
 
 from doorward.accounts.model import Account
 from doorward.sessions.model import EndReason, Session
+
+
+def is_held(session: Session, secret_hash: bytes) -> bool:
+    """Decide whether whoever presents a secret of this hash holds the session; in constant time.
+
+    Args:
+        session: the row that the key beside the secret has found.
+        secret_hash: SHA-256 of what was presented.
+    """
+    return hmac.compare_digest(session.secret_hash, secret_hash)
 
 
 def decide_standing(session: Session, account: Account, *, now: datetime) -> EndReason | None:

@@ -86,10 +86,22 @@ def place_of(database_url: str) -> str:
 
 
 def _sqlite_file(database_url: str) -> str:
-    scheme, _, place = database_url.partition(":")
-    if scheme == "sqlite" and place.startswith("///") and place.strip("/"):
-        return place.removeprefix("///")
+    """The file that an address names.  Raises ConfigurationError."""
+    scheme, _, address = database_url.partition(":")
+    if scheme == "sqlite" and address.startswith("///"):
+        place = address.removeprefix("///")
+        if ":memory:" in place:
+            raise ConfigurationError([_IN_MEMORY])
+        if place.rpartition("/")[2] not in {"", ".", ".."}:
+            return place
     raise ConfigurationError([_unknown(scheme)])
+
+
+_IN_MEMORY = Problem(
+    id="DW050",
+    message="SQLite's own :memory: is one database a connection, and no file is to be called that.",
+    remedy="Use memory: for a store that is gone when the process ends.",
+)
 
 
 def _unknown(scheme: str) -> Problem:

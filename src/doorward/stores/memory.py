@@ -82,8 +82,10 @@ class MemoryStore:
             tables.write(*records.account_changes(before, after, ending.actor), at=now)
             if records.has_been_disabled(before, after):
                 tables.end(live, ending, at=now)
-            else:
-                tables.put(replace(session, account_version=after.version) for session in live)
+            elif before.version != after.version:
+                stateless = [session for session in live if session.strategy == "jwt"]
+                tables.end(stateless, records.because(ending, EndReason.ADMIN), at=now)
+                tables.put(replace(each, account_version=after.version) for each in live if each not in stateless)
             stale = before.version != after.version
             revocations = tables.revoke_before(after, ending, at=now) if stale else ()
             return AccountChanged(account=after, revocations=revocations)
@@ -171,7 +173,7 @@ class MemoryStore:
             current = self._tables.unmoved(seen, at=now)
             if current is None or (until is not None and now > until):
                 return False
-            self._tables.put([_moved_by_rotation(current, to)])
+            self._tables.put([_moved_by_rotation(current, records.dated(seen, to, at=now))])
             self._tables.write(event, at=now)
             return True
 

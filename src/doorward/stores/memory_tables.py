@@ -100,4 +100,4 @@ class Tables:
 
 def _fixed_points(session: Session) -> tuple[object, ...]:
     """What must not have changed since a row was judged; the secret moves when the password is changed."""
-    return session.generation, session.made_at, session.acknowledged, session.secret_hash
+    return session.generation, session.made_at, session.acknowledged, session.retried, session.secret_hash

@@ -27,6 +27,19 @@ def ended_sessions(sessions: Iterable[Session], ending: Ending, *, at: datetime)
     )
 
 
+def dated(seen: Session, to: Session, *, at: datetime) -> Session:
+    """The row that takes the place of another, its new instants those of the statement that writes it.
+
+    Between the look and the statement time has passed: dated by the look, a generation's grace would be shorter than
+    the reply that carries it may take.
+    """
+    return replace(
+        to,
+        made_at=to.made_at if to.made_at == seen.made_at else at,
+        first_at=to.first_at if to.first_at == seen.first_at else at,
+    )
+
+
 def account_revoked(account: Account, ending: Ending, *, at: datetime) -> Revocation:
     """The entry by which everything issued under an earlier version of the account stops being accepted."""
     return Revocation(kind=Kind.ACCOUNT, id=account.id, value=account.version, dies_at=at + ending.remember_for)

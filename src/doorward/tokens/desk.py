@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from doorward.tokens.access import AccessClaims, AccessTokenVerifier, sign_acces
 from doorward.tokens.cache import VerifiedTokens
 from doorward.wire.identifiers import new_identifier
 
+_FOR_GOOD = datetime.max.replace(tzinfo=UTC)
+
 MOST_REMEMBERED = 20_000
 """How many verified tokens are remembered: about 20 MB."""
 
@@ -32,13 +35,11 @@ class Verified:
         claims: what it says.
         principal: who that is.
         revoked: whether it is accepted no more all the same.
-        first_sight: whether this process had not seen it before.
     """
 
     claims: AccessClaims
     principal: Principal
     revoked: bool
-    first_sight: bool
 
 
 class TokenDesk:
@@ -54,6 +55,7 @@ class TokenDesk:
         self._entropy = entropy
         self._signing: SigningKey | None = None
         self._remembered = VerifiedTokens(MOST_REMEMBERED)
+        self._acknowledged: OrderedDict[str, tuple[int, datetime]] = OrderedDict()
         self._verifier = AccessTokenVerifier(
             issuer=options.issuer, audience=options.token_audience, keys={}, clock_skew=options.clock_skew
         )
@@ -63,11 +65,12 @@ class TokenDesk:
         """Whether there is a key to sign with."""
         return self._signing is not None
 
-    def knows(self, signing: str, verifying: AbstractSet[str]) -> bool:
+    def knows(self, signing: str | None, verifying: AbstractSet[str]) -> bool:
         """Whether these are, by their ``kid``, the keys in use."""
-        return self._signing is not None and self._signing.kid == signing and self._verifier.keys.keys() == verifying
+        mine = self._signing.kid if self._signing is not None else None
+        return mine == signing and self._verifier.keys.keys() == verifying
 
-    def take_keys(self, signing: SigningKey, verifying: Mapping[str, VerificationKey]) -> None:
+    def take_keys(self, signing: SigningKey | None, verifying: Mapping[str, VerificationKey]) -> None:
         """Put other keys in place of those known."""
         self._signing = signing
         self._verifier.keys = verifying
@@ -106,6 +109,18 @@ class TokenDesk:
         text = Secret(sign_access_token(claims, self._signing))
         return IssuedToken(text=text, expires_in=timedelta(seconds=max(expires_at - issued_at, 0)))
 
+    def is_acknowledged(self, session_id: str, generation: int, *, now: datetime) -> bool:
+        """Whether the store need not be told, for now, that this generation has been seen."""
+        known = self._acknowledged.get(session_id)
+        return known is not None and known[0] >= generation and now < known[1]
+
+    def note_acknowledged(self, session_id: str, generation: int, *, until: datetime = _FOR_GOOD) -> None:
+        """Remember that the store was told, or that it could not be and is not asked again until an instant."""
+        self._acknowledged[session_id] = (generation, until)
+        self._acknowledged.move_to_end(session_id)
+        if len(self._acknowledged) > MOST_REMEMBERED:
+            self._acknowledged.popitem(last=False)
+
     def verify(self, text: Secret, *, live: LiveSet, now: datetime) -> Verified:
         """Check an access token, and whether it has been revoked.
 
@@ -114,15 +129,12 @@ class TokenDesk:
         """
         token = text.reveal()
         claims = self._remembered.get(token, now=now)
-        first_sight = claims is None
         if claims is None:
             claims = self._verifier.verify(token, now=now)
             self._remembered.put(token, claims, now=now)
         # Remembered or not: what was true a moment ago may have been revoked since.
         revoked = live.revokes(session=claims.sid, account=claims.sub, version=claims.ver, token=claims.jti)
-        return Verified(
-            claims=claims, principal=principal_of(claims), revoked=revoked is not None, first_sight=first_sight
-        )
+        return Verified(claims=claims, principal=principal_of(claims), revoked=revoked is not None)
 
 
 def principal_of(claims: AccessClaims) -> Principal:

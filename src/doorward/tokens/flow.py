@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,32 +11,35 @@ from doorward.errors import InvalidToken, NotFound
 from doorward.options import FIRST_PARTY
 from doorward.rotation.flow import session_of
 from doorward.secret import Secret
-from doorward.sessions.flow import end_session, verify_token
+from doorward.sessions.flow import acknowledge, end_session, verify_token
 from doorward.sessions.model import EndReason
-from doorward.sessions.rules import decide_standing
+from doorward.sessions.rules import decide_standing, is_held
 from doorward.wire.refresh_token import RefreshToken, parse_refresh_token
 
 
 async def revoke_token(deployment: Deployment, text: Secret, *, client: str = FIRST_PARTY, origin: Origin) -> None:
     """End the session that a token is a lease on.  A token that is nobody's is no error (RFC 7009 section 2.2)."""
-    session_id = await _session_named_by(deployment, text, client=client)
-    if session_id is None:
+    named = await _session_named_by(deployment, text, client=client)
+    if named is None:
         return
-    actor = Actor(origin=origin)
+    session_id, account_id = named
+    actor = Actor(name=account_id, origin=origin)
     try:
-        await end_session(deployment, session_id, account_id=None, reason=EndReason.SIGNED_OUT, actor=actor)
+        await end_session(deployment, session_id, account_id=account_id, reason=EndReason.SIGNED_OUT, actor=actor)
     except NotFound:
         return  # it has ended before: what was asked for is so
 
 
-async def _session_named_by(deployment: Deployment, text: Secret, *, client: str) -> str | None:
+async def _session_named_by(deployment: Deployment, text: Secret, *, client: str) -> tuple[str, str] | None:
+    """The session that a token is a lease on, and whose it is."""
     held = await session_of(deployment, text, client=client)
     if held is not None:
-        return held
+        return held.id, held.account
     try:
-        return verify_token(deployment, text).claims.sid
+        claims = verify_token(deployment, text).claims
     except InvalidToken:
         return None
+    return claims.sid, claims.sub
 
 
 async def introspect(deployment: Deployment, text: Secret) -> Mapping[str, Any]:
@@ -49,9 +51,12 @@ async def introspect(deployment: Deployment, text: Secret) -> Mapping[str, Any]:
         verified = verify_token(deployment, text)
     except InvalidToken:
         return {"active": False}
-    if verified.revoked:
-        return {"active": False}
     claims = verified.claims
+    # Our own clock needs no allowance, and who asks us may be told what the store knows.
+    if verified.revoked or claims.exp <= deployment.clock().timestamp() or not await _stands(deployment, claims.sid):
+        return {"active": False}
+    if claims.gen is not None:
+        await acknowledge(deployment, claims.sid, claims.gen)
     return {
         "active": True,
         "token_type": "Bearer",
@@ -70,17 +75,25 @@ async def introspect(deployment: Deployment, text: Secret) -> Mapping[str, Any]:
     }
 
 
+async def _stands(deployment: Deployment, session_id: str) -> bool:
+    seen = await deployment.store.session_by_id(session_id)
+    if seen.session is None or seen.account is None:
+        return False
+    return decide_standing(seen.session, seen.account, now=seen.at) is None
+
+
 async def _introspect_refresh_token(deployment: Deployment, token: RefreshToken) -> Mapping[str, Any]:
     seen = await deployment.store.session(token.key)
     session, account = seen.session, seen.account
     if (
         session is None
         or account is None
-        or not hmac.compare_digest(token.secret_hash, session.secret_hash)
+        or not is_held(session, token.secret_hash)
         or token.generation != session.generation
         or decide_standing(session, account, now=seen.at) is not None
     ):
         return {"active": False}
+    await acknowledge(deployment, session.id, token.generation)
     return {
         "active": True,
         "iss": deployment.options.issuer,

@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.security import HTTPBearer
 
 from doorward import doorward
-from doorward.errors import DoorwardError, NotAuthenticated
+from doorward.errors import DoorwardError, InvalidToken, NotAuthenticated, SessionEnded
 from doorward.http.caller import authenticate_request
 from doorward.http.problems import problem_of
 from doorward.principal import Principal
@@ -46,10 +46,10 @@ class Doorward(doorward.Doorward):
         return await authenticate_request(self, request_of(request.scope))
 
     async def optional_principal(self, request: Request, _documented: _Documented = None) -> Principal | None:
-        """A dependency: who makes the request, or None where it carries no credential."""
+        """A dependency: who makes the request, or None where nobody does, or nobody any more."""
         try:
             return await self.principal(request)
-        except NotAuthenticated:
+        except (NotAuthenticated, InvalidToken, SessionEnded):
             return None
 
     def requires(

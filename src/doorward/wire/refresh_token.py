@@ -1,4 +1,4 @@
-"""The refresh token (PROTOCOLS.md section 1).
+"""The refresh token (docs/concepts/rotation.md).
 
     dwr_ base64url( key: 8 | generation: 4 | secret: 16 | MAC key id: 4 | MAC: 32 )
 

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, ColumnElement, LargeBinary, Update, bindparam
 from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Actor
 from doorward.secret import Secret
-from doorward.sessions.model import AccountMoved, Ended, Ending, Session
+from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, Session
 from doorward.stores import records
 from doorward.stores.paging import LONGEST_QUERY, folded
 from doorward.stores.sql import live, revocations, schema, trail
@@ -78,6 +78,7 @@ def change(tx: Transaction, *, account_id: str, change: AccountChange, ending: E
         over = live.end(tx, _UNDER_VERSION, ending, of_account=account_id, seen_version=before.version)
         live.tell(tx, over, ending)
     else:
+        _end_stateless(tx, before, records.because(ending, EndReason.ADMIN))
         _carry_over(tx, before, after)
     entry = records.account_revoked(after, ending, at=tx.now)
     revocations.write(tx, [entry])
@@ -120,6 +121,13 @@ def raise_version(tx: Transaction, account: Account) -> Account:
     raised = replace(account, version=account.version + 1)
     tx.connection.execute(update(_account).where(_account.c.id == account.id).values(version=raised.version))
     return raised
+
+
+def _end_stateless(tx: Transaction, before: Account, ending: Ending) -> None:
+    """End the live sessions that nothing but their one token carries: it is revoked, and there is no other."""
+    stateless = _UNDER_VERSION & (_session.c.strategy == "jwt")
+    over = live.end(tx, stateless, ending, of_account=before.id, seen_version=before.version)
+    live.tell(tx, over, ending)
 
 
 def _carry_over(tx: Transaction, before: Account, after: Account) -> None:

@@ -17,7 +17,16 @@ _meta = schema.meta
 
 
 def ping(tx: Transaction) -> None:
-    """Ask for the revision of the schema.  Raises StoreUnavailable where it is not the one that we work with."""
+    """Read what requests read.  A constant would be answered without the file.
+
+    Raises StoreUnavailable also where the revision of the schema is not the one that we work with.
+    """
+    if tx.connection.dialect.name == "sqlite":
+        # From the file and not from the pages that this connection has kept of it.
+        tx.connection.exec_driver_sql("PRAGMA shrink_memory").close()
+    if tx.connection.execute(select(_meta.c.value).where(_meta.c.name == "identity")).first() is None:
+        raise StoreUnavailable(detail="the database has lost its name")
+    tx.connection.execute(select(schema.session.c.key).order_by(schema.session.c.key).limit(1)).first()
     revision = noted_revision(tx.connection)
     if revision != HEAD:
         raise StoreUnavailable(detail=f"the schema has revision {revision!r}, and not {HEAD!r}")

@@ -1,4 +1,4 @@
-"""Statements of refresh-token rotation (PROTOCOLS.md section 1)."""
+"""Statements of refresh-token rotation (docs/concepts/rotation.md)."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ _AS_SEEN = and_(
     _session.c.generation == bindparam("seen_generation", type_=BigInteger()),
     _session.c.made_at == bindparam("seen_made_at", type_=Instant()),
     _session.c.acknowledged == bindparam("seen_acknowledged"),
+    _session.c.retried == bindparam("seen_retried"),
     STANDS,
 )
 
@@ -124,6 +125,7 @@ def rotate(tx: Transaction, *, presented: Presentation, policy: RefreshPolicy, a
 def replace(tx: Transaction, *, seen: Session, to: Session, event: AuditEvent, until: datetime | None = None) -> bool:
     if until is not None and tx.now > until:
         return False
+    to = records.dated(seen, to, at=tx.now)
     written = tx.connection.execute(
         _REPLACE,
         {
@@ -166,5 +168,6 @@ def _seen(tx: Transaction, seen: Session) -> dict[str, object]:
         "seen_generation": seen.generation,
         "seen_made_at": seen.made_at,
         "seen_acknowledged": seen.acknowledged,
+        "seen_retried": seen.retried,
         "now": tx.now,
     }

@@ -43,6 +43,9 @@ _REMEDIES = {
 }
 
 
+_BY_EFFECTIVE_ID = os.access in os.supports_effective_ids
+
+
 def sqlite_store(place: str, *, clock: Clock = system_clock, blocking: bool = False) -> SqlStore:
     """The store in a SQLite file.
 
@@ -134,11 +137,19 @@ def _make_file(path: Path) -> None:
         # Hashes of passwords are in it: nobody else reads it.  What SQLite puts beside it gets the same mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
-        pass
+        _refuse_if_not_ours(path)
     except OSError as error:
         raise DatabaseUnusable(
             f"{path} cannot be made ({error.strerror}). Let this process write to {path.parent}, or name another place."
         ) from error
+
+
+def _refuse_if_not_ours(path: Path) -> None:
+    """Before SQLite is asked: it gives what it puts beside a read-only file the same mode, and leaves it there."""
+    for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        # Asked, not tried: to close a file of one's own takes away the locks that SQLite holds on it in this process.
+        if file.exists() and not os.access(file, os.R_OK | os.W_OK, effective_ids=_BY_EFFECTIVE_ID):
+            raise DatabaseUnusable(f"{file} {_REMEDIES[sqlite3.SQLITE_READONLY]}")
 
 
 def _use_wal(connection: Connection) -> None:

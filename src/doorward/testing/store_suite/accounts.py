@@ -122,6 +122,14 @@ class AccountCases(StoreCase):
         assert changed.revocations == (entry,) == (await store.revocations()).revocations
         assert list(await store.sessions_of(an_account().id)) == [replace(session, account_version=1)]
 
+    async def test_other_roles_end_what_only_a_token_with_the_old_ones_carries(self, store: Store) -> None:
+        await sign_up(store)
+        stateless, other = await start(store, 1, strategy="jwt"), await start(store, 2)
+        await store.change_account(an_account().id, AccountChange(roles=("a",)), an_ending())
+        assert (await row(store, stateless)).ended_reason is EndReason.ADMIN
+        assert list(await store.sessions_of(an_account().id)) == [replace(other, account_version=1)]
+        assert (await actions(store)).count(Action.SESSION_ENDED) == 1
+
     async def test_other_roles_do_not_carry_over_what_is_over(self, store: Store, clock: FakeClock) -> None:
         await sign_up(store)
         idle = await start(store, 1)

@@ -1,4 +1,4 @@
-"""The one atomic statement of rotation, and what follows where it does not take (PROTOCOLS.md section 1)."""
+"""The one atomic statement of rotation, and what follows where it does not take (docs/concepts/rotation.md)."""
 
 # ruff: noqa: S101 -- a suite of tests asserts
 
@@ -192,6 +192,18 @@ class RotationCases(StoreCase):
         assert await store.replace_session(seen, replace(seen, acknowledged=True), RETRIED)
         now = await row(store, seen)
         assert (now.last_seen_at, now.idle_expires_at) == (clock(), clock() + IDLE)
+
+    async def test_what_is_replaced_is_dated_by_the_statement_and_not_by_the_look(
+        self, store: Store, clock: FakeClock
+    ) -> None:
+        await sign_up(store)
+        seen = await rotated(store, await start(store))
+        looked_at = clock() + REST
+        clock.move(REST + POLICY.grace)
+        to = replace(seen, generation=2, made_at=looked_at, first_at=looked_at)
+        assert await store.replace_session(seen, to, RETRIED)
+        after = await row(store, seen)
+        assert (after.made_at, after.first_at) == (clock(), clock())
 
     async def test_what_was_judged_within_a_time_is_not_written_after_it(self, store: Store, clock: FakeClock) -> None:
         await sign_up(store)

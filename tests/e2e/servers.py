@@ -1,0 +1,121 @@
+"""A real server that can be killed and started again at the same address."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+COMMAND = (sys.executable, "-c", "from doorward.cli import main; main()", "serve")
+READY_WITHIN_SECONDS = 60
+ADA = {"email": "ada@example.com", "password": "seven green kettles whistle at dawn"}
+
+
+class Server:
+    """``doorward serve`` over a SQLite file in a folder of its own.
+
+    Args:
+        folder: where the database and what the server prints are.
+        settings: by their names without ``DOORWARD_``.
+    """
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.database = folder / "doorward.db"
+        self._folder = folder
+        self._port = _free_port()
+        self.address = f"http://127.0.0.1:{self._port}"
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("DOORWARD_")}
+        given = {"RATE_LIMITS": "off", "INSECURE_FAST_HASHING": "on", "SECRET": "the secret of a deployment in tests"}
+        # What was compiled for one process is kept for the next: it starts again and again.
+        compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder.parent / "compiled")}
+        settings = {f"DOORWARD_{name}": value for name, value in (given | settings).items()}
+        self._environment = plain | compiled | settings
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        """Start, and come back once it answers."""
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: ASYNC220 -- to start it takes no time; what does is awaited below
+                [*COMMAND, "--port", str(self._port), "--database", f"sqlite:///{self.database}"],
+                cwd=self._folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        until = time.monotonic() + READY_WITHIN_SECONDS
+        async with httpx.AsyncClient(base_url=self.address) as client:
+            while time.monotonic() < until and self._process.poll() is None:
+                try:
+                    if (await client.get("/readyz")).status_code == 200:
+                        return
+                except httpx.TransportError:
+                    await asyncio.sleep(0.02)
+        raise AssertionError(f"the server did not start:\n{(self._folder / 'log').read_text()[-4000:]}")
+
+    def kill(self) -> None:
+        """``kill -9``: no word of warning, nothing flushed."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def read(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """What is in the database."""
+        with closing(sqlite3.connect(self.database)) as connection:
+            return list(connection.execute(statement, parameters))
+
+    def write(self, statement: str, *parameters: object) -> None:
+        """Change what is in the database."""
+        with closing(sqlite3.connect(self.database)) as connection, connection:
+            connection.execute(statement, parameters)
+
+    def made_generations(self, session_id: str) -> list[int]:
+        """The generations of a session in the order in which the trail says that they were made."""
+        made = self.read(
+            "SELECT json_extract(detail, '$.generation'), json_extract(detail, '$.current') FROM doorward_audit_event"
+            " WHERE session = ? AND action IN ('refresh.rotated', 'refresh.recovered') ORDER BY id",
+            session_id,
+        )
+        return [rotated if rotated is not None else recovered for rotated, recovered in made]
+
+    def actions(self, session_id: str) -> set[str]:
+        found = self.read("SELECT DISTINCT action FROM doorward_audit_event WHERE session = ?", session_id)
+        return {action for (action,) in found}
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+async def sign_up(client: httpx.AsyncClient) -> None:
+    assert (await client.post("/v1/accounts", json=ADA)).status_code == 201
+
+
+async def sign_in(client: httpx.AsyncClient, **fields: str) -> httpx.Response:
+    answer = await client.post("/v1/sessions", json={**ADA, **fields})
+    assert answer.status_code == 201, answer.text
+    return answer
+
+
+async def present(client: httpx.AsyncClient, token: str, *, key: str | None = None) -> httpx.Response:
+    return await client.post(
+        "/v1/token",
+        data={"grant_type": "refresh_token", "refresh_token": token},
+        headers={"Idempotency-Key": key} if key is not None else {},
+    )
+
+
+async def current(client: httpx.AsyncClient, access_token: str) -> httpx.Response:
+    return await client.get("/v1/sessions/current", headers={"Authorization": f"Bearer {access_token}"})
