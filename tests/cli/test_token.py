@@ -68,10 +68,13 @@ def test_one_whose_session_has_ended_is_refused(database: Command, application: 
     assert "has been revoked" in done.out
 
 
-def test_one_of_another_issuer_is_refused(database: Command, application: Any) -> None:
+def test_one_of_another_issuer_is_refused_and_says_where_an_issuer_is_named(
+    database: Command, application: Any
+) -> None:
     token = application.access_token()
     done = database("token", "inspect", "--issuer", "https://other.example.com", stdin=token)
     assert (done.code, "iss" in done.out.splitlines()[0]) == (1, True)
+    assert "--issuer" in done.out
 
 
 def test_a_key_set_verifies_where_there_is_no_database(database: Command, application: Any, tmp_path: Path) -> None:

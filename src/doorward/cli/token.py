@@ -73,6 +73,8 @@ def inspect(
         print(f"{verdict.headline}\n")
         rows = describe(header, claims, now=datetime.now(UTC))
         print_table(("where", "name", "value", "meaning"), rows)
+        if verdict.kind == "refused" and verdict.why.startswith("the iss "):
+            print("\nIf you trust that issuer, name it: --issuer, DOORWARD_ISSUER or a line of doorward.toml.")
     raise typer.Exit(verdict.kind == "refused")
 
 
