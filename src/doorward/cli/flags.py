@@ -14,7 +14,7 @@ Config = Annotated[
 ]
 Database = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(help="sqlite:///file.db, made if missing.  [sqlite:///doorward.db]", show_default=False),
+    typer.Option(help="sqlite:///file.db or postgresql://...  [sqlite:///doorward.db]", show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Limit = Annotated[int, typer.Option(help="At most so many.", min=1, max=200)]
