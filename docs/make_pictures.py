@@ -77,6 +77,7 @@ class Scene:
 
     def shown(self, text: str) -> str:
         """What a reader sees: the default address in the place of a free one, and no credential whole."""
+        text = re.sub("─+", "─" * self.console.width, text)
         return shorten(text.replace(self.address, "http://127.0.0.1:8000"))
 
     def run(self, command: str) -> str:

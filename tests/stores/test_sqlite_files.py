@@ -209,7 +209,7 @@ async def test_a_database_that_was_emptied_while_it_serves_no_longer_answers(tmp
 
 
 def test_a_directory_that_is_not_ours_is_refused_with_a_remedy(open_directory: Path) -> None:
-    open_directory.chmod(0o755)
+    open_directory.chmod(0o555)  # nobody's to write, its owner's neither
     with as_an_ordinary_user(), pytest.raises(DatabaseUnusable, match="cannot be made"):
         opened(open_directory / "new.db")
 

@@ -147,7 +147,9 @@ def _password_refused(_: AuditEvent) -> str:
 
 
 def _ended(event: AuditEvent) -> str:
-    return f"Ended by {event.actor.name or 'nobody who is known'}: {_cause(event)}."
+    # Who presents a copied token is not known by name.
+    by = f" by {event.actor.name}" if event.actor.name else ""
+    return f"Ended{by}: {_cause(event)}."
 
 
 def _other(event: AuditEvent) -> str:
