@@ -16,6 +16,7 @@ from doorward.stores.sql.transaction import Transaction
 from doorward.testing import an_ending
 from doorward.testing.store_suite.case import POLICY, SOMEBODY, presentation, row, sign_up, start
 from tests.postgres import PostgresServer
+from tests.stores.at_once import PRESENTING
 from tests.stores.on_postgres import a_store, runner_of, until_somebody_waits
 
 pytestmark = pytest.mark.anyio
@@ -74,28 +75,6 @@ async def test_two_whose_locks_cross_both_get_through(address: str, postgres: Po
     write = runner_of(store).write
     await asyncio.gather(*(write(crossing(*names)) for names in ("ab", "ba")))
     await store.close()
-
-
-PRESENTING = """
-import sys
-from datetime import timedelta
-from doorward.audit.model import Actor
-from doorward.blocking import run_blocking
-from doorward.rotation.model import Presentation, RefreshPolicy, Taken
-from doorward.stores import open_store
-
-policy = RefreshPolicy(**dict.fromkeys(("grace", "rest", "window", "idle"), timedelta(hours=1)))
-store = open_store(sys.argv[1], blocking=True)
-run_blocking(store.open())
-taken = 0
-for key in map(int, sys.argv[2:]):
-    session = run_blocking(store.session(key)).session
-    presented = Presentation(key=key, generation=0, secret_hash=session.secret_hash)
-    print("ready", flush=True)
-    sys.stdin.readline()
-    taken += isinstance(run_blocking(store.rotate(presented, policy, actor=Actor())), Taken)
-print(taken)
-"""
 
 
 async def test_processes_that_present_one_generation_make_one_successor(address: str) -> None:

@@ -29,6 +29,7 @@ from doorward.stores.sql.store import SqlStore
 from doorward.stores.sql.transaction import Transaction
 from doorward.testing import an_account, an_ending
 from doorward.testing.store_suite.case import POLICY, SOMEBODY, presentation, row, sign_up, start
+from tests.stores.at_once import PRESENTING
 
 pytestmark = pytest.mark.anyio
 PROCESSES = 3
@@ -254,30 +255,9 @@ async def test_text_with_a_nul_is_text(store: SqlStore) -> None:
 
 
 async def test_processes_that_present_one_generation_make_one_successor(store: SqlStore, path: Path) -> None:
-    program = """
-import sys
-from doorward.blocking import run_blocking
-from doorward.rotation.model import Taken
-from doorward.audit.model import Actor
-from doorward.rotation.model import Presentation, RefreshPolicy
-from datetime import timedelta
-from doorward.stores import open_store
-
-policy = RefreshPolicy(**dict.fromkeys(("grace", "rest", "window", "idle"), timedelta(hours=1)))
-store = open_store(sys.argv[1], blocking=True)
-run_blocking(store.open())
-taken = 0
-for key in map(int, sys.argv[2:]):
-    session = run_blocking(store.session(key)).session
-    presented = Presentation(key=key, generation=0, secret_hash=session.secret_hash)
-    print("ready", flush=True)
-    sys.stdin.readline()
-    taken += isinstance(run_blocking(store.rotate(presented, policy, actor=Actor())), Taken)
-print(taken)
-"""
     await sign_up(store)
     sessions = [await start(store, number) for number in range(1, 11)]
-    command = [sys.executable, "-c", program, f"sqlite:///{path}", *[str(session.key) for session in sessions]]
+    command = [sys.executable, "-c", PRESENTING, f"sqlite:///{path}", *[str(session.key) for session in sessions]]
     processes = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220 -- short
         for _ in range(PROCESSES)

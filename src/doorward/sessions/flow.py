@@ -243,7 +243,7 @@ async def authenticate_handle(deployment: Deployment, text: Secret) -> Principal
     seen = await deployment.store.session(handle.key)
     if seen.session is None or not is_held(seen.session, handle.secret_hash):
         raise NotAuthenticated(detail="the session cookie is not of a session that we know")
-    session, account = _standing(seen)
+    session, account = standing(seen)
     if session.strategy != "session":
         raise NotAuthenticated(detail="the cookie is of a session that is not carried by a handle")
     if is_sighting_due(session, now=seen.at, idle=deployment.options.session_idle):
@@ -259,7 +259,13 @@ async def _touch(deployment: Deployment, session: Session) -> None:
         _log.warning("the use of session %s is not noted: %s", session.id, error.detail)
 
 
-def _standing(seen: Sighting) -> tuple[Session, Account]:
+def standing(seen: Sighting) -> tuple[Session, Account]:
+    """The session that was found, and whose it is.
+
+    Raises:
+        NotAuthenticated: none was found.
+        SessionEnded: it is over; says why.
+    """
     if seen.session is None or seen.account is None:
         raise NotAuthenticated(detail="there is no such session")
     over = decide_standing(seen.session, seen.account, now=seen.at)
@@ -323,17 +329,19 @@ async def _why_revoked(deployment: Deployment, verified: Verified) -> InvalidTok
         seen = await deployment.store.session_by_id(verified.claims.sid)
     except StoreUnavailable:
         return InvalidToken(detail="revoked; the store that knows why does not answer")
-    if seen.session is not None and seen.account is not None:
-        over = decide_standing(seen.session, seen.account, now=seen.at)
-        if over is not None:
-            return SessionEnded(over)
+    try:
+        standing(seen)
+    except SessionEnded as ended:
+        return ended
+    except NotAuthenticated:
+        return InvalidToken(detail="revoked; its session is not kept any more")
     # A change of roles revokes what says the old ones; the session goes on.
     return InvalidToken(detail="revoked")
 
 
 async def current_session(deployment: Deployment, principal: Principal) -> tuple[Account, Session]:
     """The account and the session of a request."""
-    session, account = _standing(await deployment.store.session_by_id(principal.session_id))
+    session, account = standing(await deployment.store.session_by_id(principal.session_id))
     return account, session
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from doorward.audit.model import Actor, Origin
 from doorward.deployment import Deployment
-from doorward.errors import InvalidToken, NotFound
+from doorward.errors import InvalidToken, NotFound, Refusal
 from doorward.options import FIRST_PARTY
 from doorward.rotation.flow import session_of
 from doorward.secret import Secret
-from doorward.sessions.flow import acknowledge, end_session, verify_token
+from doorward.sessions.flow import acknowledge, end_session, standing, verify_token
 from doorward.sessions.model import EndReason
-from doorward.sessions.rules import decide_standing, is_held
+from doorward.sessions.rules import is_held
 from doorward.wire.refresh_token import RefreshToken, parse_refresh_token
 
 
@@ -53,7 +53,11 @@ async def introspect(deployment: Deployment, text: Secret) -> Mapping[str, Any]:
         return {"active": False}
     claims = verified.claims
     # Our own clock needs no allowance, and who asks us may be told what the store knows.
-    if verified.revoked or claims.exp <= deployment.clock().timestamp() or not await _stands(deployment, claims.sid):
+    if verified.revoked or claims.exp <= deployment.clock().timestamp():
+        return {"active": False}
+    try:
+        standing(await deployment.store.session_by_id(claims.sid))
+    except Refusal:
         return {"active": False}
     if claims.gen is not None:
         await acknowledge(deployment, claims.sid, claims.gen)
@@ -75,23 +79,12 @@ async def introspect(deployment: Deployment, text: Secret) -> Mapping[str, Any]:
     }
 
 
-async def _stands(deployment: Deployment, session_id: str) -> bool:
-    seen = await deployment.store.session_by_id(session_id)
-    if seen.session is None or seen.account is None:
-        return False
-    return decide_standing(seen.session, seen.account, now=seen.at) is None
-
-
 async def _introspect_refresh_token(deployment: Deployment, token: RefreshToken) -> Mapping[str, Any]:
-    seen = await deployment.store.session(token.key)
-    session, account = seen.session, seen.account
-    if (
-        session is None
-        or account is None
-        or not is_held(session, token.secret_hash)
-        or token.generation != session.generation
-        or decide_standing(session, account, now=seen.at) is not None
-    ):
+    try:
+        session, account = standing(await deployment.store.session(token.key))
+    except Refusal:
+        return {"active": False}
+    if not is_held(session, token.secret_hash) or token.generation != session.generation:
         return {"active": False}
     await acknowledge(deployment, session.id, token.generation)
     return {

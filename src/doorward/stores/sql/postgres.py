@@ -221,8 +221,8 @@ def _milliseconds(duration: timedelta) -> str:
 
 def _need_drivers() -> None:
     with suppress(ImportError):
-        import asyncpg  # noqa: F401
-        import psycopg  # noqa: F401
+        import asyncpg  # noqa: F401 -- whether it is there, and can be loaded
+        import psycopg  # noqa: F401 -- likewise: without libpq it is there and cannot
 
         return
     message, remedy = "PostgreSQL needs its drivers.", "Install them with: pip install 'doorward[postgres]'"

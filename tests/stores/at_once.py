@@ -1,0 +1,54 @@
+"""What happens at once in tests of more than one store: in threads, and in processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any, ClassVar, TypeVar
+
+from doorward.blocking import run_blocking
+from doorward.testing.store_suite import StoreSuite
+
+T = TypeVar("T")
+
+# The address of a store, then keys of sessions; presents the first generation of each when it is given a line.
+PRESENTING = """
+import sys
+from datetime import timedelta
+from doorward.audit.model import Actor
+from doorward.blocking import run_blocking
+from doorward.rotation.model import Presentation, RefreshPolicy, Taken
+from doorward.stores import open_store
+
+policy = RefreshPolicy(**dict.fromkeys(("grace", "rest", "window", "idle"), timedelta(hours=1)))
+store = open_store(sys.argv[1], blocking=True)
+run_blocking(store.open())
+taken = 0
+for key in map(int, sys.argv[2:]):
+    session = run_blocking(store.session(key)).session
+    presented = Presentation(key=key, generation=0, secret_hash=session.secret_hash)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    taken += isinstance(run_blocking(store.rotate(presented, policy, actor=Actor())), Taken)
+print(taken)
+"""
+
+
+class InThreads(StoreSuite):
+    """A store for synchronous code; what happens at once happens in threads."""
+
+    threads: ClassVar[int]
+
+    async def at_once(self, *operations: Callable[[], Coroutine[Any, Any, T]]) -> Sequence[T]:
+        together = Barrier(min(self.threads, len(operations)))
+
+        def run(share: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
+            together.wait()
+            return [run_blocking(operation()) for operation in share]
+
+        shares = [operations[start :: together.parties] for start in range(together.parties)]
+        with ThreadPoolExecutor(together.parties) as threads:
+            done = list(threads.map(run, shares))
+        # Back in the order in which they were given.
+        return [done[place % together.parties][place // together.parties] for place in range(len(operations))]
