@@ -10,6 +10,7 @@ from doorward.keyring import Keyring
 from doorward.limits import Limits
 from doorward.options import Options
 from doorward.ports import Clock, Entropy, PasswordHashing, Store
+from doorward.revocation.freshness import Freshness, Ticks
 from doorward.revocation.model import LiveSet
 from doorward.rotation.model import RefreshPolicy
 from doorward.sessions.model import Ending, EndReason
@@ -28,6 +29,8 @@ class Deployment:
         clock: this machine's; what the store writes and judges goes by the store's own.
         entropy: what secrets are made of.
         live: the revocations that every request is checked against.
+        freshness: how old they are.
+        ticks: what that is measured by.
         desk: issues access tokens and takes them back.
         limits: how often may be tried what can be guessed.
     """
@@ -39,6 +42,8 @@ class Deployment:
     clock: Clock
     entropy: Entropy
     live: LiveSet
+    freshness: Freshness
+    ticks: Ticks
     desk: TokenDesk
     limits: Limits
 
@@ -51,6 +56,11 @@ class Deployment:
             idle=self.options.session_idle,
             heal_lost_writes=self.options.heal_lost_writes,
         )
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether what this process knows of revocations is recent enough to answer from memory."""
+        return self.freshness.is_fresh(now=self.ticks(), max_staleness=self.options.max_staleness)
 
     def ending(self, reason: EndReason, actor: Actor) -> Ending:
         return Ending(reason=reason, actor=actor, remember_for=self.options.revocations_live_for)

@@ -25,6 +25,7 @@ from doorward.options import FIRST_PARTY, OptionFields, Options
 from doorward.ports import Clock, Entropy, Page, Removed, Store
 from doorward.principal import Carrier, Principal
 from doorward.revocation.flow import read_revocations
+from doorward.revocation.freshness import Freshness, Ticks, boot_seconds
 from doorward.revocation.model import LiveSet
 from doorward.rotation import flow as rotation
 from doorward.secret import Secret
@@ -61,6 +62,7 @@ class Doorward:
         blocking: for synchronous hosts and the command line: every operation runs to its end without suspending.
         makes_keys: make keys of ``signing_algorithm`` where there are only others; a command that looks does not.
         clock: instead of this machine's, and of the database's where it has one of its own.
+        ticks: instead of this machine's clock that nobody steps, by which staleness is measured.
         entropy: what secrets are made of.
         options: the fields of ``Options``.
 
@@ -76,6 +78,7 @@ class Doorward:
         blocking: bool = False,
         makes_keys: bool = True,
         clock: Clock | None = None,
+        ticks: Ticks = boot_seconds,
         entropy: Entropy = token_bytes,
         **options: Unpack[OptionFields],
     ) -> None:
@@ -88,6 +91,7 @@ class Doorward:
         self._blocking = blocking
         self._makes_keys = makes_keys
         self._clock = clock or system_clock
+        self._ticks = ticks
         self._entropy = entropy
         self._store: Store = open_store(database, clock=clock, blocking=blocking)
         self._deployment: Deployment | None = None
@@ -123,12 +127,13 @@ class Doorward:
                 clock=self._clock,
                 entropy=self._entropy,
                 live=LiveSet(),
+                freshness=Freshness(),
+                ticks=self._ticks,
                 desk=TokenDesk(self.options, entropy=self._entropy),
                 limits=limits_for(self.options, clock=self._clock),
             )
             await _check_secret(self._store, keyring)
-            await read_revocations(self._store, deployment.live)
-            await keys.load_keys(deployment, make=self._makes_keys)
+            await _read_changes(deployment, makes_keys=self._makes_keys)
         except BaseException:
             await self._store.close()
             raise
@@ -180,8 +185,7 @@ class Doorward:
 
     async def read_changes(self) -> None:
         """Learn what other processes have revoked, and which keys there are."""
-        await read_revocations(self._store, self.deployment.live)
-        await keys.load_keys(self.deployment, make=self._makes_keys)
+        await _read_changes(self.deployment, makes_keys=self._makes_keys)
 
     async def _watch(self) -> None:
         failing = False
@@ -363,6 +367,11 @@ class Doorward:
     ) -> Sequence[AuditEvent]:
         """The audit trail, the newest first."""
         return await self.deployment.store.trail(page, account=account, session=session, action=action)
+
+
+async def _read_changes(deployment: Deployment, *, makes_keys: bool) -> None:
+    await read_revocations(deployment.store, deployment.live, deployment.freshness, ticks=deployment.ticks)
+    await keys.load_keys(deployment, make=makes_keys)
 
 
 async def _check_secret(store: Store, keyring: Keyring) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from doorward.blocking import run_blocking
 from doorward.ports import Snapshot
 from doorward.revocation.flow import read_revocations
+from doorward.revocation.freshness import Freshness
 from doorward.revocation.model import BUCKET, ENDED, Kind, LiveSet, Revocation
 
 TICK = timedelta(microseconds=1)
@@ -138,14 +139,16 @@ class AStoreThatReads:
 
 def test_a_read_that_misses_what_was_announced_takes_nothing_away() -> None:
     live = LiveSet([an_entry("announced")])
-    as_of = run_blocking(read_revocations(AStoreThatReads(an_entry("read"), as_of=EPOCH), live))
+    as_of = run_blocking(
+        read_revocations(AStoreThatReads(an_entry("read"), as_of=EPOCH), live, Freshness(), ticks=lambda: 0.0)
+    )
     assert as_of == EPOCH
     assert set(live.sessions) == {"announced", "read"}
 
 
 def test_a_read_lets_go_what_has_died_by_the_stores_clock() -> None:
     live = LiveSet([an_entry("dead", dies_in=0), an_entry("dying", dies_in=0.000001)])
-    run_blocking(read_revocations(AStoreThatReads(as_of=EPOCH), live))
+    run_blocking(read_revocations(AStoreThatReads(as_of=EPOCH), live, Freshness(), ticks=lambda: 0.0))
     assert set(live.sessions) == {"dying"}
 
 

@@ -4,9 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from doorward.revocation.model import Revocation
 from doorward.secret import Secret
+
+
+class Owner(Protocol):
+    """What a session and its tokens need to know of the account that they are of.
+
+    A store may keep this beside the session, so that one look-up answers a request; ``Account`` has it too.
+    """
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def roles(self) -> tuple[str, ...]: ...
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def disabled_at(self) -> datetime | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

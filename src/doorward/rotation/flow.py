@@ -9,7 +9,7 @@ from datetime import datetime
 from hashlib import sha256
 from ipaddress import ip_address, ip_network
 
-from doorward.accounts.model import Account
+from doorward.accounts.model import Owner
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.deployment import Deployment
 from doorward.errors import InvalidGrant, StoreUnavailable, TooEarly
@@ -123,7 +123,7 @@ async def _present(attempt: _Attempt) -> Refreshed | None:
     return await _apply(attempt, decision, found.session, found.account)
 
 
-async def _apply(attempt: _Attempt, decision: Decision, seen: Session, account: Account) -> Refreshed | None:
+async def _apply(attempt: _Attempt, decision: Decision, seen: Session, account: Owner) -> Refreshed | None:
     match decision:
         case Rotated():
             # It has come of age between the statement and the look.
@@ -161,7 +161,7 @@ async def _write(
     attempt: _Attempt,
     seen: Session,
     to: Session | None,
-    account: Account,
+    account: Owner,
     *,
     event: AuditEvent,
     until: datetime | None = None,
@@ -187,7 +187,7 @@ async def _end_reused(attempt: _Attempt, seen: Session) -> None:
     raise InvalidGrant("reused", reason=EndReason.REUSE)
 
 
-def _answer(attempt: _Attempt, session: Session, account: Account) -> Refreshed:
+def _answer(attempt: _Attempt, session: Session, account: Owner) -> Refreshed:
     credentials = issue_credentials(attempt.deployment, session, account, secret=attempt.token.secret, now=attempt.now)
     return Refreshed(
         account=account,

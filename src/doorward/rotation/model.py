@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from doorward.accounts.model import Account
+from doorward.accounts.model import Owner
 from doorward.sessions.model import EndReason, Session
 
 
@@ -56,7 +56,7 @@ class Taken:
     """
 
     session: Session
-    account: Account
+    account: Owner
     at: datetime
 
 

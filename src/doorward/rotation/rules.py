@@ -6,7 +6,7 @@ import hmac
 from dataclasses import replace
 from datetime import datetime
 
-from doorward.accounts.model import Account
+from doorward.accounts.model import Owner
 from doorward.rotation.model import (
     Ahead,
     Decision,
@@ -26,7 +26,7 @@ from doorward.sessions.rules import decide_idle_expiry, decide_standing, is_held
 
 def decide_refresh(
     session: Session | None,
-    account: Account | None,
+    account: Owner | None,
     presented: Presentation,
     *,
     now: datetime,

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from doorward.accounts.model import Account
+from doorward.accounts.model import Account, Owner
 from doorward.accounts.rules import Email, parse_email, parse_label
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.deployment import Deployment
@@ -178,7 +178,7 @@ def _new_session(
 
 
 def issue_credentials(
-    deployment: Deployment, session: Session, account: Account, *, secret: bytes, now: datetime
+    deployment: Deployment, session: Session, account: Owner, *, secret: bytes, now: datetime
 ) -> Credentials:
     """What the client of a session is handed.
 
@@ -259,7 +259,7 @@ async def _touch(deployment: Deployment, session: Session) -> None:
         _log.warning("the use of session %s is not noted: %s", session.id, error.detail)
 
 
-def standing(seen: Sighting) -> tuple[Session, Account]:
+def standing(seen: Sighting) -> tuple[Session, Owner]:
     """The session that was found, and whose it is.
 
     Raises:
@@ -274,7 +274,7 @@ def standing(seen: Sighting) -> tuple[Session, Account]:
     return seen.session, seen.account
 
 
-def _principal(deployment: Deployment, session: Session, account: Account) -> Principal:
+def _principal(deployment: Deployment, session: Session, account: Owner) -> Principal:
     return Principal(
         subject=account.id,
         session_id=session.id,
@@ -341,7 +341,10 @@ async def _why_revoked(deployment: Deployment, verified: Verified) -> InvalidTok
 
 async def current_session(deployment: Deployment, principal: Principal) -> tuple[Account, Session]:
     """The account and the session of a request."""
-    session, account = standing(await deployment.store.session_by_id(principal.session_id))
+    session, owner = standing(await deployment.store.session_by_id(principal.session_id))
+    account = await deployment.store.account(owner.id)
+    if account is None:
+        raise NotAuthenticated(detail="the account is gone")
     return account, session
 
 

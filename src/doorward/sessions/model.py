@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from doorward.accounts.model import Account
+from doorward.accounts.model import Account, Owner
 from doorward.audit.model import Actor, Origin
 from doorward.options import Strategy
 from doorward.principal import Carrier
@@ -148,7 +148,7 @@ class Sighting:
     """
 
     session: Session | None
-    account: Account | None
+    account: Owner | None
     at: datetime
 
 
@@ -238,7 +238,7 @@ class Refreshed:
             reply that is overtaken by a newer one would put an older token in its place.
     """
 
-    account: Account
+    account: Owner
     session: Session
     credentials: Credentials
     unchanged: bool

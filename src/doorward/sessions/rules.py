@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from datetime import datetime, timedelta
 
-from doorward.accounts.model import Account
+from doorward.accounts.model import Owner
 from doorward.sessions.model import EndReason, Session
 
 
@@ -19,7 +19,7 @@ def is_held(session: Session, secret_hash: bytes) -> bool:
     return hmac.compare_digest(session.secret_hash, secret_hash)
 
 
-def decide_standing(session: Session, account: Account, *, now: datetime) -> EndReason | None:
+def decide_standing(session: Session, account: Owner, *, now: datetime) -> EndReason | None:
     """Decide whether a session is over, and why; None while it stands.
 
     Args:

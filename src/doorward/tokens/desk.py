@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from doorward.accounts.model import Account
+from doorward.accounts.model import Owner
 from doorward.errors import StoreUnavailable
 from doorward.keys.model import SigningKey, VerificationKey
 from doorward.options import Options
@@ -76,7 +76,7 @@ class TokenDesk:
         self._verifier.keys = verifying
         self._remembered.forget_all()
 
-    def issue(self, session: Session, account: Account, *, now: datetime) -> IssuedToken:
+    def issue(self, session: Session, account: Owner, *, now: datetime) -> IssuedToken:
         """Mint an access token for a session.
 
         Args:
