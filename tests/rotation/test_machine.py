@@ -1,4 +1,4 @@
-"""Random histories against the pure rules, memory and SQLite: no difference, and no broken promise.
+"""Random histories against the pure rules, memory, SQLite and PostgreSQL: no difference, and no broken promise.
 
 That the machine would notice is shown with rules that each get one thing wrong.
 """
@@ -18,11 +18,12 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 
 from doorward.rotation import flow
 from doorward.stores import memory
+from tests.postgres import PostgresServer
 from tests.rotation.machine import ACCOUNT, PLAYED, RotationMachine
 from tests.rotation.mistakes import MISTAKES, Mistake
 from tests.rotation.reference import SOUND, Rules
 from tests.rotation.world import BrokenPromise, World
-from tests.rotation.worlds import FORGERIES, InMemory, InSqlite, Real
+from tests.rotation.worlds import FORGERIES, InMemory, InPostgres, InSqlite, Real
 
 # A history may begin slowly; nothing about that is unhealthy.
 HISTORIES = settings(
@@ -56,12 +57,14 @@ class InEveryWorld(RotationMachine):
 
     template: Path
     played: Path
+    postgres: PostgresServer
 
     def other_worlds(self, *, heal: bool) -> list[World]:
         shutil.copy(self.template, self.played)
         self.opened: list[Real] = [
             InMemory(ACCOUNT, clock=self.clock, heal=heal),
             InSqlite(ACCOUNT, path=self.played, clock=self.clock, heal=heal),
+            InPostgres(ACCOUNT, address=self.postgres.emptied(), clock=self.clock, heal=heal),
         ]
         return [*self.opened]
 
@@ -77,8 +80,9 @@ class InEveryWorld(RotationMachine):
 
 
 @pytest.fixture
-def in_every_world(template: Path, tmp_path: Path) -> type[InEveryWorld]:
-    return type("Played", (InEveryWorld,), {"template": template, "played": tmp_path / "played.db"})
+def in_every_world(template: Path, tmp_path: Path, postgres: PostgresServer) -> type[InEveryWorld]:
+    parts = {"template": template, "played": tmp_path / "played.db", "postgres": postgres}
+    return type("Played", (InEveryWorld,), parts)
 
 
 @pytest.mark.rfc("9700", "4.14.2")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+import psycopg
 import pytest
 
 from doorward.accounts.model import Account, AccountChange
@@ -28,6 +29,7 @@ from doorward.sessions.flow import authenticate_token
 from doorward.sessions.model import AccountMoved, EndReason, NewSession, Refreshed, Session
 from doorward.stores.memory import MemoryStore
 from doorward.stores.memory_tables import Tables
+from doorward.stores.sql.schema import metadata
 from doorward.testing import SeededEntropy
 from doorward.tokens.access import read_unverified_access_token
 from doorward.wire.refresh_token import RefreshToken, parse_refresh_token, write_refresh_token
@@ -352,3 +354,33 @@ class InSqlite(Real):
     def restore(self) -> None:
         with closing(sqlite3.connect(self._path)) as connection:
             self._saved.backup(connection)
+
+
+class InPostgres(Real):
+    """Over PostgreSQL."""
+
+    def __init__(self, account: Account, *, address: str, clock: Callable[[], datetime], heal: bool) -> None:
+        self._somebody = psycopg.connect(address, autocommit=True)
+        super().__init__("postgres", address, account, clock=clock, heal=heal)
+        self.save()
+
+    def close(self) -> None:
+        super().close()
+        self._somebody.close()
+
+    def content(self) -> object:
+        return [sorted(self._read(table).splitlines()) for table in metadata.tables]
+
+    def save(self) -> None:
+        self._saved = {table: self._read(table) for table in metadata.tables}
+
+    def restore(self) -> None:
+        with self._somebody.transaction():
+            self._somebody.execute(f"TRUNCATE {', '.join(metadata.tables)}".encode())
+            for table in (each.name for each in metadata.sorted_tables):
+                with self._somebody.cursor().copy(f"COPY {table} FROM STDIN".encode()) as copy:
+                    copy.write(self._saved[table])
+
+    def _read(self, table: str) -> bytes:
+        with self._somebody.cursor().copy(f"COPY {table} TO STDOUT".encode()) as copy:
+            return b"".join(bytes(part) for part in copy)
