@@ -15,6 +15,7 @@ from doorward.revocation.model import LiveSet
 from doorward.rotation.model import RefreshPolicy
 from doorward.sessions.model import Ending, EndReason
 from doorward.tokens.desk import TokenDesk
+from doorward.tokens.status_list import Statuses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class Deployment:
         ticks: what that is measured by.
         desk: issues access tokens and takes them back.
         limits: how often may be tried what can be guessed.
+        statuses: the status lists, where there are any.
     """
 
     options: Options
@@ -46,6 +48,7 @@ class Deployment:
     ticks: Ticks
     desk: TokenDesk
     limits: Limits
+    statuses: Statuses
 
     @property
     def refresh_policy(self) -> RefreshPolicy:

@@ -36,6 +36,8 @@ from doorward.stores import is_postgres, open_store
 from doorward.stores.clock import system_clock
 from doorward.tokens import flow as tokens
 from doorward.tokens.desk import TokenDesk
+from doorward.tokens.status_list import Statuses
+from doorward.tokens.statuses import read_status_list
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ class Doorward:
         secret: the root of all MAC and encryption keys, 32 characters or more; several where one replaces another,
             the new one first.  None: made at first start and kept beside the database's file, readable by its owner
             alone.
+        memcached: ``memcached://host:port,host:port``, a cache before the database, for the strategy ``session``.
         blocking: for synchronous hosts and the command line: every operation runs to its end without suspending.
         makes_keys: make keys of ``signing_algorithm`` where there are only others; a command that looks does not.
         clock: instead of this machine's, and of the database's where it has one of its own.
@@ -75,6 +78,7 @@ class Doorward:
         database: str = "sqlite:///doorward.db",
         *,
         secret: Secret | str | Sequence[Secret] | None = None,
+        memcached: str | None = None,
         blocking: bool = False,
         makes_keys: bool = True,
         clock: Clock | None = None,
@@ -93,8 +97,10 @@ class Doorward:
         self._clock = clock or system_clock
         self._ticks = ticks
         self._entropy = entropy
-        self._store: Store = open_store(database, clock=clock, blocking=blocking)
         self._deployment: Deployment | None = None
+        self._store: Store = open_store(
+            database, clock=clock, blocking=blocking, memcached_url=memcached, knowledge=lambda: self._deployment
+        )
         self._opening = asyncio.Lock()
         self._watching: asyncio.Task[None] | None = None
 
@@ -131,6 +137,7 @@ class Doorward:
                 ticks=self._ticks,
                 desk=TokenDesk(self.options, entropy=self._entropy),
                 limits=limits_for(self.options, clock=self._clock),
+                statuses=Statuses(),
             )
             await _check_secret(self._store, keyring)
             await _read_changes(deployment, makes_keys=self._makes_keys)
@@ -337,6 +344,10 @@ class Doorward:
     async def revoke(self, text: Secret, *, client: str = FIRST_PARTY, origin: Origin) -> None:
         """End the session that a token is a lease on (RFC 7009)."""
         await self._to_the_end(tokens.revoke_token(self.deployment, text, client=client, origin=origin))
+
+    async def status_list(self, number: int) -> str:
+        """See ``tokens.statuses.read_status_list``."""
+        return await read_status_list(self.deployment, number)
 
     async def introspect(self, text: Secret) -> Mapping[str, Any]:
         """What there is to say of a token (RFC 7662)."""

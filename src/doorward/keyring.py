@@ -28,7 +28,7 @@ class Keyring:
         ConfigurationError: there is none, or one is shorter than 32 characters.
     """
 
-    __slots__ = ("_csrf", "_refresh", "fingerprints", "wrapping_keys")
+    __slots__ = ("_csrf", "_refresh", "cache_key", "fingerprints", "wrapping_keys")
 
     def __init__(self, secrets: Sequence[Secret]) -> None:
         if not secrets or any(len(secret.reveal()) < LEAST_SECRET_LENGTH for secret in secrets):
@@ -44,6 +44,8 @@ class Keyring:
         self._refresh = {key_id(key): key for key in (_derive(secret, "refresh token") for secret in secrets)}
         self._csrf = tuple(_derive(secret, "csrf token") for secret in secrets)
         self.wrapping_keys = tuple(_derive(secret, "key wrapping") for secret in secrets)
+        # Only the first: what was kept under another secret is read from the store again.
+        self.cache_key = _derive(secrets[0], "session cache")
         self.fingerprints = tuple(_derive(secret, "fingerprint").hex()[:32] for secret in secrets)
 
     @property

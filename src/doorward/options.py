@@ -50,6 +50,7 @@ class Options:
         role_scopes: the scopes that each role grants; ``"*"`` stands for every account.
         session_retention: how long ended sessions are kept, to explain why they ended.
         audit_retention: how long audit events are kept.
+        status_lists: whether access tokens refer to a status list, for readers that can hold no connection.
         insecure_long_access_lifetime: take an ``access_lifetime`` of more than 900 s.
         insecure_cookies_over_http: leave ``Secure`` off cookies on plain HTTP (Safari refuses it on loopback).
         insecure_fast_hashing: hash passwords at the least cost that argon2 takes; for tests.
@@ -74,6 +75,7 @@ class Options:
     role_scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     session_retention: timedelta = timedelta(days=30)
     audit_retention: timedelta = timedelta(days=365)
+    status_lists: bool = False
     insecure_long_access_lifetime: bool = False
     insecure_cookies_over_http: bool = False
     insecure_fast_hashing: bool = False
@@ -133,6 +135,7 @@ class OptionFields(TypedDict, total=False):
     role_scopes: Mapping[str, tuple[str, ...]]
     session_retention: timedelta
     audit_retention: timedelta
+    status_lists: bool
     insecure_long_access_lifetime: bool
     insecure_cookies_over_http: bool
     insecure_fast_hashing: bool
@@ -180,6 +183,14 @@ def _tokens(options: Options) -> list[Problem]:
                 id="DW011",
                 message="HS256 with an audience other than the issuer: whoever can verify can also mint.",
                 remedy="Use ES256, or leave the audience to be the issuer itself.",
+            )
+        )
+    if options.status_lists and options.signing_algorithm is Algorithm.HS256:
+        found.append(
+            Problem(
+                id="DW013",
+                message="status_lists with HS256: nobody but us could check a list.",
+                remedy="Use ES256, RS256 or EdDSA.",
             )
         )
     if not timedelta(0) <= options.clock_skew <= timedelta(seconds=300):

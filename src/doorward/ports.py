@@ -17,8 +17,11 @@ from typing import Protocol, TypeVar
 
 from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Action, Actor, AuditEvent
+from doorward.keyring import Keyring
 from doorward.keys.model import StoredKey
-from doorward.revocation.model import Revocation
+from doorward.options import Options
+from doorward.revocation.freshness import Ticks
+from doorward.revocation.model import LiveSet, Revocation
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.secret import Secret
 from doorward.sessions.model import AccountMoved, Ended, Ending, NewSession, Session, Sighting, Started
@@ -172,6 +175,14 @@ class SessionStore(Protocol):
         """
         ...
 
+    async def reserve_numbers(self, count: int) -> int:
+        """Take so many numbers for status lists; returns the first of them.  None is ever given twice."""
+        ...
+
+    async def ended_numbers(self, first: int, count: int) -> Sequence[int]:
+        """Of ``count`` numbers from ``first``, those whose session is over, other than by having expired."""
+        ...
+
 
 class RevocationStore(Protocol):
     """Where revocations outlive a restart."""
@@ -255,6 +266,32 @@ class Store(AccountStore, SessionStore, RevocationStore, KeyStore, AuditStore, P
         of sessions.
         """
         ...
+
+
+class Knowledge(Protocol):
+    """What a store has to ask before it answers from a cache; a ``Deployment`` is one.
+
+    Between a commit and the next read of the revocations an answer may be as stale as ``options.max_staleness`` says.
+    """
+
+    @property
+    def live(self) -> LiveSet:
+        """The revocations that this process knows of."""
+        ...
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether they are recent enough to be relied on; never so in a process that does not watch the store."""
+        ...
+
+    @property
+    def options(self) -> Options: ...
+
+    @property
+    def keyring(self) -> Keyring: ...
+
+    @property
+    def ticks(self) -> Ticks: ...
 
 
 class PasswordHashing(Protocol):

@@ -87,4 +87,5 @@ async def test_only_discovery_is_public(world: World) -> None:
         "/.well-known/oauth-authorization-server",
         "/.well-known/jwks.json",
         "/openapi.json",
+        "/v1/status/{id}",
     }

@@ -163,7 +163,6 @@ def test_a_secret_file_in_the_environment_beats_a_secret_in_the_file(empty_folde
         ({"DOORWARD_SECRET_FILE": "not there"}, "DW063", "readable"),
         ({"DOORWARD_SECRET": LONG, "DOORWARD_SECRET_FILE": "x"}, "DW064", "Leave one"),
         ({"DOORWARD_REDIS_URL": "redis://127.0.0.1"}, "DW065", "later version"),
-        ({"DOORWARD_MEMCACHED_URL": "127.0.0.1:11211"}, "DW065", "later version"),
         ({"DOORWARD_DATABASE": "memory:", "DOORWARD_WORKERS": "2"}, "DW066", "one worker"),
         ({"DOORWARD_CONFIG": "not-there.toml"}, "DW062", "TOML"),
     ],

@@ -182,6 +182,9 @@ class Api:
 
     def _harden(self, response: Response, request: Request, *, public: bool) -> Response:
         hardening = _HARDENINGS[public, response.status == 200, is_https(self.auth, request)]
+        if response.values("cache-control"):
+            # The operation knows better how long its answer is good for.
+            hardening = tuple(header for header in hardening if header[0] != "cache-control")
         allowed = self.auth.options.cors_origins
         if not allowed and not public:
             return response.with_headers(hardening)

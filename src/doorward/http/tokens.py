@@ -1,4 +1,4 @@
-"""The OAuth endpoints: refreshing (RFC 6749 section 6), revoking (RFC 7009), introspecting (RFC 7662)."""
+"""The OAuth endpoints: refreshing (RFC 6749 section 6), revoking (RFC 7009), introspecting (RFC 7662); status lists."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from doorward.audit.model import Actor
 from doorward.doorward import Doorward
-from doorward.errors import ConflictingCredentials, CsrfFailed, InvalidGrant, RateLimited
+from doorward.errors import ConflictingCredentials, CsrfFailed, InvalidGrant, NotFound, RateLimited
 from doorward.http.bodies import read_form
 from doorward.http.caller import check_csrf, the_cookie
 from doorward.http.cookies import cookies_of
@@ -21,8 +21,10 @@ from doorward.http.shapes import Introspection, RefreshForm, TokenAnswer, TokenF
 from doorward.options import FIRST_PARTY
 from doorward.secret import Secret
 from doorward.sessions.model import Refreshed
+from doorward.tokens.status_list import CONTENT_TYPE
 from doorward.wire.cookies import REFRESH_COOKIE
 
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}", re.ASCII)
 
 
@@ -121,6 +123,17 @@ async def introspect(auth: Doorward, call: Call[Actor, None, None]) -> Response:
     return json_answer(await auth.introspect(_token_of(form.get("token"))))
 
 
+async def read_status_list(auth: Doorward, call: Call[None, None, None]) -> Response:
+    number = call.path["id"]
+    # One spelling of each address: caches keep them apart.
+    if _NUMBER.fullmatch(number) is None:
+        raise NotFound
+    text = await auth.status_list(int(number))
+    seconds = whole_seconds(auth.options.max_staleness)
+    headers = (("content-type", CONTENT_TYPE), ("cache-control", f"public, max-age={seconds}"))
+    return Response(status=200, headers=headers, body=text.encode())
+
+
 def _token_of(text: str | None) -> Secret:
     if text is None:
         raise InvalidRequest("token is missing")
@@ -172,5 +185,24 @@ OPERATIONS: tuple[AnyOperation, ...] = (
         format="oauth",
         answers={200: Answer(description="What there is to say of it.", shape=Introspection)},
         refuses=(InvalidRequest, InvalidClient),
+    ),
+    Operation(
+        id="read_status_list",
+        method="GET",
+        path="/v1/status/{id}",
+        tag="Tokens",
+        summary="Which sessions are over, a bit for each (Token Status List)",
+        access=Access.ANYBODY,
+        handler=read_status_list,
+        public=True,
+        answers={
+            200: Answer(
+                description="The list that tokens refer to, signed.",
+                shape=str,
+                media_type=CONTENT_TYPE,
+                headers={"Cache-Control": "public, with max-age"},
+            )
+        },
+        refuses=(NotFound,),
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -42,22 +42,33 @@ class Revocation:
     dies_at: datetime
 
 
+Change = tuple[Revocation | None, Revocation]
+"""An entry as it was, None if it is new, and as it is now."""
+
+
 class LiveSet:
     """All revocations that have not died.
 
     Sets join by the pointwise maximum of value and of ``dies_at``, so entries may arrive repeated, reordered or from
     two servers and the result is the same.  An entry leaves only by its own death.
+
+    Args:
+        entries: to begin with.
+        told: told of all that a merge has changed, wherever it comes from.
     """
 
-    __slots__ = ("_entries", "accounts", "keys", "sessions", "tokens")
+    __slots__ = ("_entries", "_told", "accounts", "keys", "sessions", "tokens")
 
-    def __init__(self, entries: Iterable[Revocation] = ()) -> None:
+    def __init__(
+        self, entries: Iterable[Revocation] = (), *, told: Callable[[tuple[Change, ...]], None] | None = None
+    ) -> None:
         self._entries: dict[tuple[Kind, str], Revocation] = {}
         # One plain dictionary a kind: this is what every request looks into.
         self.sessions: dict[str, int] = {}
         self.accounts: dict[str, int] = {}
         self.tokens: dict[str, int] = {}
         self.keys: dict[str, int] = {}
+        self._told = told
         self.merge(entries)
 
     def __len__(self) -> int:
@@ -66,21 +77,29 @@ class LiveSet:
     def __iter__(self) -> Iterator[Revocation]:
         return iter(self._entries.values())
 
+    def get(self, kind: Kind, name: str) -> Revocation | None:
+        """The entry that names it, or None."""
+        return self._entries.get((kind, name))
+
     def merge(self, entries: Iterable[Revocation]) -> None:
         """Join entries into the set."""
+        changed: list[Change] = []
         for entry in entries:
             known = self._entries.get((entry.kind, entry.id))
             if known is not None:
+                if entry.value <= known.value and entry.dies_at <= known.dies_at:
+                    continue
                 entry = Revocation(  # noqa: PLW2901 -- the join is what is kept
                     kind=entry.kind,
                     id=entry.id,
                     value=max(known.value, entry.value),
                     dies_at=max(known.dies_at, entry.dies_at),
                 )
-                if entry == known:
-                    continue
             self._entries[entry.kind, entry.id] = entry
             self._index(entry.kind)[entry.id] = entry.value
+            changed.append((known, entry))
+        if changed and self._told is not None:
+            self._told(tuple(changed))
 
     def expire(self, *, now: datetime) -> int:
         """Let the dead entries go.  Returns how many."""
@@ -118,10 +137,10 @@ class LiveSet:
         """
         sums: dict[int, int] = {}
         for entry in self._entries.values():
-            bucket = int(entry.dies_at.timestamp()) // int(BUCKET.total_seconds())
+            bucket = bucket_of(entry)
             if bucket * BUCKET.total_seconds() > after.timestamp():
                 # A sum of hashes does not depend on the order, and unlike a xor does not cancel a repetition.
-                sums[bucket] = (sums.get(bucket, 0) + _hash(entry)) % (1 << 128)
+                sums[bucket] = (sums.get(bucket, 0) + hash_of(entry)) % (1 << 128)
         return {bucket: f"{total:032x}" for bucket, total in sorted(sums.items())}
 
     def _index(self, kind: Kind) -> dict[str, int]:
@@ -136,6 +155,12 @@ class LiveSet:
                 return self.keys
 
 
-def _hash(entry: Revocation) -> int:
+def bucket_of(entry: Revocation) -> int:
+    """The minute since the epoch that an entry dies in."""
+    return int(entry.dies_at.timestamp()) // int(BUCKET.total_seconds())
+
+
+def hash_of(entry: Revocation) -> int:
+    """What an entry adds to the digest of its bucket, modulo 2^128."""
     text = f"{entry.kind}\0{entry.id}\0{entry.value}\0{int(entry.dies_at.timestamp())}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16])

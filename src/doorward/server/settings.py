@@ -97,6 +97,7 @@ class Settings(BaseSettings):
     # What is kept, and what protects it
     database: Text = "sqlite:///doorward.db"
     secret: Annotated[tuple[Secret, ...], NoDecode, PlainValidator(_secrets)] = ()
+    memcached_url: Annotated[str | None, BeforeValidator(_none_where_empty)] = None
 
     # The options of ``doorward.options``, by the same names
     strategy: Strategy = _DEFAULTS.strategy
@@ -118,6 +119,7 @@ class Settings(BaseSettings):
     role_scopes: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     session_retention: Seconds = _DEFAULTS.session_retention
     audit_retention: Seconds = _DEFAULTS.audit_retention
+    status_lists: bool = _DEFAULTS.status_lists
     insecure_long_access_lifetime: bool = False
     insecure_cookies_over_http: bool = False
     insecure_fast_hashing: bool = False
@@ -159,7 +161,12 @@ class Settings(BaseSettings):
         """
         # A command that only looks makes no keys: it may have been told another algorithm than the server.
         return Doorward(
-            self.database, secret=self.secret or None, blocking=blocking, makes_keys=not blocking, **self.options
+            self.database,
+            secret=self.secret or None,
+            memcached=self.memcached_url,
+            blocking=blocking,
+            makes_keys=not blocking,
+            **self.options,
         )
 
 

@@ -22,7 +22,7 @@ SECRETS = ("secret", "admin_key")
 """The settings that may stand in a file of their own, named by ``…_FILE``."""
 
 _FILES = {f"{name}_file": name for name in SECRETS}
-_LATER = {"redis_url": "Redis", "memcached_url": "Memcached"}
+_LATER = {"redis_url": "Redis"}
 _LARGEST_FILE = 64 * 1024
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from doorward.accounts.model import Account, Owner
@@ -35,6 +36,7 @@ from doorward.sessions.model import (
 )
 from doorward.sessions.rules import decide_standing, is_held, is_sighting_due
 from doorward.tokens.desk import Verified
+from doorward.tokens.statuses import take_number
 from doorward.wire.handle import SECRET_BYTES, Handle, hash_secret, parse_handle, write_handle
 from doorward.wire.identifiers import new_identifier
 from doorward.wire.refresh_token import RefreshToken, parse_refresh_token, write_refresh_token
@@ -89,6 +91,7 @@ async def sign_in(
         account = await _authenticate_password(deployment, typed, password, origin=origin)
         secret = deployment.entropy(SECRET_BYTES)
         new = _new_session(deployment, account, chosen, secret=secret, label=label, origin=origin)
+        new = replace(new, status_index=await take_number(deployment))
         actor = Actor(name=account.id, origin=origin)
         now = deployment.clock()
         started = await deployment.store.start_session(

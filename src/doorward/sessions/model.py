@@ -57,6 +57,7 @@ class Session:
         expires_at: when it ends in any case.
         ended_at: when it was ended, or None.
         ended_reason: why, or None.
+        status_index: its place in the status lists, or None where there are none.
         label: what its owner calls it, or None.
         origin: where it was started from.
         methods: how the subject proved itself (RFC 8176).
@@ -86,6 +87,7 @@ class Session:
     expires_at: datetime
     ended_at: datetime | None = None
     ended_reason: EndReason | None = None
+    status_index: int | None = None
     label: str | None = None
     origin: Origin = Origin()
     methods: tuple[str, ...] = ()
@@ -110,6 +112,7 @@ class NewSession:
     secret_hash: bytes = field(repr=False)
     idle: timedelta
     absolute: timedelta
+    status_index: int | None = None
     label: str | None
     origin: Origin
     methods: tuple[str, ...]
@@ -131,6 +134,7 @@ class NewSession:
             last_seen_at=at,
             idle_expires_at=at + min(self.idle, self.absolute),
             expires_at=at + self.absolute,
+            status_index=self.status_index,
             label=self.label,
             origin=self.origin,
             methods=self.methods,

@@ -41,6 +41,11 @@ def decide_standing(session: Session, account: Owner, *, now: datetime) -> EndRe
     return None
 
 
+def goes_on(session: Session, account: Owner) -> bool:
+    """Decide whether nobody has ended a session; it may have expired."""
+    return session.ended_at is None and account.disabled_at is None and session.account_version == account.version
+
+
 def decide_idle_expiry(session: Session, *, now: datetime, idle: timedelta) -> datetime:
     """Decide when a session that is used now ends if it is not used again; never later than its absolute end."""
     return min(max(session.idle_expires_at, now + idle), session.expires_at)

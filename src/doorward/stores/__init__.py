@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doorward.errors import ConfigurationError, Problem
-from doorward.ports import Clock, Store
+from doorward.ports import Clock, Knowledge, Store
 from doorward.stores.clock import system_clock
 
 if TYPE_CHECKING:
     from doorward.stores.sql.migrations import Migration
+    from doorward.stores.sql.runners import Runner
 
 
-def open_store(database_url: str, *, clock: Clock | None = None, blocking: bool = False) -> Store:
+def open_store(
+    database_url: str,
+    *,
+    clock: Clock | None = None,
+    blocking: bool = False,
+    memcached_url: str | None = None,
+    knowledge: Callable[[], Knowledge | None] = lambda: None,
+) -> Store:
     """The store that an address names; ``await store.open()`` makes it ready.
 
     Args:
@@ -21,10 +30,14 @@ def open_store(database_url: str, *, clock: Clock | None = None, blocking: bool 
             ``postgresql://user:password@host:port/database`` or ``memory:``.
         clock: the store's time; by default the database's own, or this machine's where it has none.
         blocking: whether it is used from synchronous code, in the caller's thread (``run_blocking``).
+        memcached_url: ``memcached://host:port,host:port``, to keep what cookies' requests look up there as well.
+        knowledge: what a cache is checked against, or None before it is known.
 
     Raises:
         ConfigurationError: the address names no store that there is.
     """
+    if memcached_url is not None:
+        return _cached(database_url, memcached_url, knowledge, clock=clock, blocking=blocking)
     if database_url == "memory:":
         from doorward.stores.memory import MemoryStore
 
@@ -38,6 +51,37 @@ def open_store(database_url: str, *, clock: Clock | None = None, blocking: bool 
     from doorward.stores.sql.sqlite import sqlite_store
 
     return sqlite_store(place, clock=clock or system_clock, blocking=blocking)
+
+
+def _cached(
+    database_url: str,
+    memcached_url: str,
+    knowledge: Callable[[], Knowledge | None],
+    *,
+    clock: Clock | None,
+    blocking: bool,
+) -> Store:
+    from doorward.stores.memcached_servers import Servers, parse_memcached
+
+    addresses = parse_memcached(memcached_url)
+    if database_url == "memory:":
+        raise ConfigurationError([_NOTHING_TO_CACHE])
+    from doorward.stores.memcached import CachedSqlStore
+
+    runner = _runner(database_url, clock=clock, blocking=blocking)
+    return CachedSqlStore(runner, None if blocking else Servers(addresses), knowledge)
+
+
+def _runner(database_url: str, *, clock: Clock | None, blocking: bool) -> Runner:
+    if is_postgres(database_url):
+        from doorward.stores.sql.postgres import postgres_runner
+
+        return postgres_runner(database_url, clock=clock, blocking=blocking)
+    place = _sqlite_file(database_url)
+
+    from doorward.stores.sql.sqlite import sqlite_runner
+
+    return sqlite_runner(place, clock=clock or system_clock, blocking=blocking)
 
 
 def migrate(database_url: str) -> Migration:
@@ -101,6 +145,13 @@ _IN_MEMORY = Problem(
     id="DW050",
     message="SQLite's own :memory: is one database a connection, and no file is to be called that.",
     remedy="Use memory: for a store that is gone when the process ends.",
+)
+
+
+_NOTHING_TO_CACHE = Problem(
+    id="DW058",
+    message="There is no cache before memory:, which is as quick and dies with the process.",
+    remedy="Name a database, or leave DOORWARD_MEMCACHED_URL out.",
 )
 
 

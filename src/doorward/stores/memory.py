@@ -21,7 +21,7 @@ from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.rotation.rules import next_generation
 from doorward.secret import Secret
 from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session, Sighting, Started
-from doorward.sessions.rules import decide_idle_expiry, decide_standing
+from doorward.sessions.rules import decide_idle_expiry, decide_standing, goes_on
 from doorward.stores import records
 from doorward.stores.clock import system_clock
 from doorward.stores.memory_tables import Tables
@@ -216,6 +216,22 @@ class MemoryStore:
             tables.accounts[account_id] = raised
             over = tables.end(live, ending, at=now).sessions
             return Ended(sessions=over, revocations=tables.revoke_before(raised, ending, at=now))
+
+    async def reserve_numbers(self, count: int) -> int:
+        with self._lock:
+            first = self._tables.numbers
+            self._tables.numbers += count
+            return first
+
+    async def ended_numbers(self, first: int, count: int) -> Sequence[int]:
+        with self._lock:
+            return tuple(
+                row.status_index
+                for row in self._tables.sessions.values()
+                if row.status_index is not None
+                and first <= row.status_index < first + count
+                and not goes_on(row, self._tables.accounts[row.account])
+            )
 
     # Revocations and keys
 

@@ -31,6 +31,7 @@ class Tables:
     trail: dict[int, AuditEvent] = field(default_factory=dict)
     last_event: int = 0
     secret_check: str | None = None
+    numbers: int = 0
 
     # Reading
 

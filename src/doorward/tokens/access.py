@@ -15,20 +15,21 @@ How RFC 8725 (JSON Web Token Best Current Practices) is followed:
 | 3.9 | audience | required, and must name us |
 | 3.10 | claims that arrive are not trusted | ``kid`` looks up a known key; ``jku``, ``x5u``, ``jwk`` are refused |
 | 3.11 | explicit typing | ``typ`` must be ``at+jwt`` |
-| 3.12 | one kind of JWT never passes for another | ``typ``, required claims, and keys for nothing else |
+| 3.12 | one kind of JWT never passes for another | ``typ`` and required claims; the same keys sign status lists |
 """
 
 from __future__ import annotations
 
 from binascii import b2a_base64
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
 
 from doorward.errors import InvalidToken
 from doorward.keys.model import SigningKey, VerificationKey
+from doorward.principal import Principal
 from doorward.tokens.compact import (
     MAX_INTEGER,
     parse_compact,
@@ -45,6 +46,19 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
 Instant = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
 
 
+class StatusReference(msgspec.Struct, frozen=True, kw_only=True):
+    """Which bit of which status list tells whether a token is still good."""
+
+    idx: Count
+    uri: Name
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The claim ``status`` (draft-ietf-oauth-status-list-21 section 6.1)."""
+
+    status_list: StatusReference
+
+
 class AccessClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an access token says.
 
@@ -54,6 +68,7 @@ class AccessClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         gen: the generation of the refresh token it was issued with (strategy ``hybrid``).
         ver: the account's version when it was issued; a revocation raises the least valid one.
         amr: how the subject was authenticated (RFC 8176).
+        status: where a reader without a connection finds out whether it has been revoked.
         scope: the scopes, with a space between two (RFC 8693 section 4.2).
         extra: the claims that the deployment added, by their names.
 
@@ -75,6 +90,7 @@ class AccessClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     roles: tuple[str, ...]
     scope: str
     nbf: Instant | None = None
+    status: Status | None = None
     extra: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -92,8 +108,13 @@ def sign_access_token(claims: AccessClaims, key: SigningKey) -> str:
 
     RFC 9068 section 2; RFC 7515 section 5.1.
     """
-    header = _write({"alg": str(key.algorithm), "kid": key.kid, "typ": MEDIA_TYPE})
-    signing_input = _base64url(header) + b"." + _base64url(_write(_members(claims)))
+    return sign_compact(_write(_members(claims)), media_type=MEDIA_TYPE, key=key)
+
+
+def sign_compact(payload: bytes, *, media_type: str, key: SigningKey) -> str:
+    """Sign a payload in the JWS compact form (RFC 7515 section 7.1), its kind in ``typ`` (RFC 8725 section 3.11)."""
+    header = _write({"alg": str(key.algorithm), "kid": key.kid, "typ": media_type})
+    signing_input = _base64url(header) + b"." + _base64url(payload)
     return (signing_input + b"." + _base64url(sign(signing_input, key))).decode()
 
 
@@ -184,6 +205,21 @@ def parse_claims(payload: bytes) -> AccessClaims:
     return _with_added_claims(claims, parse_object(payload))
 
 
+def principal_of(claims: AccessClaims) -> Principal:
+    """Who an access token speaks for."""
+    return Principal(
+        subject=claims.sub,
+        session_id=claims.sid,
+        client_id=claims.client_id,
+        roles=frozenset(claims.roles),
+        scopes=frozenset(claims.scope.split()),
+        methods=claims.amr,
+        authenticated_at=datetime.fromtimestamp(claims.auth_time, UTC),
+        expires_at=datetime.fromtimestamp(claims.exp, UTC),
+        carrier="token",
+    )
+
+
 def read_unverified_access_token(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read a token's header and claims for showing them.  NOTHING has been verified: never decide on them.
 
@@ -195,7 +231,7 @@ def read_unverified_access_token(token: str) -> tuple[dict[str, Any], dict[str, 
 
 def _with_added_claims(claims: AccessClaims, members: dict[str, Any]) -> AccessClaims:
     """Add what the reader of claims passed over, now that the strict one has seen all of it."""
-    if members.get("gen", 0) is None or members.get("nbf", 0) is None:
+    if any(members.get(name, 0) is None for name in ("gen", "nbf", "status")):
         raise InvalidToken("a claim is null")  # None is how we say that it is absent
     if "extra" in members:
         raise InvalidToken("no claim may be named extra")  # it would be taken for all the added ones

@@ -17,8 +17,9 @@ from doorward.principal import Principal
 from doorward.revocation.model import LiveSet
 from doorward.secret import Secret
 from doorward.sessions.model import IssuedToken, Session
-from doorward.tokens.access import AccessClaims, AccessTokenVerifier, sign_access_token
+from doorward.tokens.access import AccessClaims, AccessTokenVerifier, principal_of, sign_access_token
 from doorward.tokens.cache import VerifiedTokens
+from doorward.tokens.status_list import refer
 from doorward.wire.identifiers import new_identifier
 
 _FOR_GOOD = datetime.max.replace(tzinfo=UTC)
@@ -65,6 +66,13 @@ class TokenDesk:
         """Whether there is a key to sign with."""
         return self._signing is not None
 
+    @property
+    def signing_key(self) -> SigningKey:
+        """The key to sign with.  Raises StoreUnavailable where none has been loaded."""
+        if self._signing is None:
+            raise StoreUnavailable(detail="the signing keys have not been loaded yet")
+        return self._signing
+
     def knows(self, signing: str | None, verifying: AbstractSet[str]) -> bool:
         """Whether these are, by their ``kid``, the keys in use."""
         mine = self._signing.kid if self._signing is not None else None
@@ -84,8 +92,6 @@ class TokenDesk:
             account: whose it is.
             now: read before the statement that the row comes from, so that ``exp`` is counted from what was known.
         """
-        if self._signing is None:
-            raise StoreUnavailable(detail="the signing keys have not been loaded yet")
         issued_at = int(now.timestamp())
         # No lease outlives what it is a lease on.
         lifetime = int(self._options.access_lifetime.total_seconds())
@@ -103,10 +109,11 @@ class TokenDesk:
             ver=account.version,
             auth_time=int(session.authenticated_at.timestamp()),
             amr=session.methods,
+            status=None if session.status_index is None else refer(session.status_index, issuer=self._options.issuer),
             roles=account.roles,
             scope=" ".join(self._options.scopes_of(account.roles)),
         )
-        text = Secret(sign_access_token(claims, self._signing))
+        text = Secret(sign_access_token(claims, self.signing_key))
         return IssuedToken(text=text, expires_in=timedelta(seconds=max(expires_at - issued_at, 0)))
 
     def is_acknowledged(self, session_id: str, generation: int, *, now: datetime) -> bool:
@@ -135,18 +142,3 @@ class TokenDesk:
         # Remembered or not: what was true a moment ago may have been revoked since.
         revoked = live.revokes(session=claims.sid, account=claims.sub, version=claims.ver, token=claims.jti)
         return Verified(claims=claims, principal=principal_of(claims), revoked=revoked is not None)
-
-
-def principal_of(claims: AccessClaims) -> Principal:
-    """Who an access token speaks for."""
-    return Principal(
-        subject=claims.sub,
-        session_id=claims.sid,
-        client_id=claims.client_id,
-        roles=frozenset(claims.roles),
-        scopes=frozenset(claims.scope.split()),
-        methods=claims.amr,
-        authenticated_at=datetime.fromtimestamp(claims.auth_time, UTC),
-        expires_at=datetime.fromtimestamp(claims.exp, UTC),
-        carrier="token",
-    )

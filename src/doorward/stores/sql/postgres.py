@@ -20,6 +20,7 @@ from doorward.ports import Clock
 from doorward.stores.sql.migrations import HEAD, Migration, revision_of, upgrade
 from doorward.stores.sql.postgres_address import PostgresAddress, parse_postgres
 from doorward.stores.sql.postgres_errors import READ_ONLY, sqlstate_of, unusable
+from doorward.stores.sql.runners import Runner
 from doorward.stores.sql.store import SqlStore
 
 CONNECT_TIMEOUT = timedelta(seconds=3)
@@ -38,7 +39,12 @@ _MIGRATION_LOCK = 0x446F6F7277617264
 
 
 def postgres_store(database_url: str, *, clock: Clock | None = None, blocking: bool = False) -> SqlStore:
-    """The store in a PostgreSQL database.
+    """The store in a PostgreSQL database; as ``postgres_runner``."""
+    return SqlStore(postgres_runner(database_url, clock=clock, blocking=blocking))
+
+
+def postgres_runner(database_url: str, *, clock: Clock | None = None, blocking: bool = False) -> Runner:
+    """What runs statements in a PostgreSQL database.
 
     Args:
         database_url: ``postgresql://user:password@host:port/database?option=value``.
@@ -55,8 +61,8 @@ def postgres_store(database_url: str, *, clock: Clock | None = None, blocking: b
 
     if blocking:
         engine = psycopg_engine(address, answer_timeout=ANSWER_TIMEOUT)
-        return SqlStore(PsycopgRunner(address, engine, ready=_refuse_unready, clock=clock))
-    return SqlStore(AsyncpgRunner(address, partial(_asyncpg_engine, address), ready=_refuse_unready, clock=clock))
+        return PsycopgRunner(address, engine, ready=_refuse_unready, clock=clock)
+    return AsyncpgRunner(address, partial(_asyncpg_engine, address), ready=_refuse_unready, clock=clock)
 
 
 def migrate_postgres(database_url: str) -> Migration:

@@ -89,6 +89,7 @@ session = Table(
     Column("expires_at", Instant, nullable=False),
     Column("ended_at", Instant),
     Column("ended_reason", Name(EndReason)),
+    Column("status_index", BigInteger),
     Column("label", Text),
     Column("ip", Text),
     Column("user_agent", Text),
@@ -101,6 +102,12 @@ session = Table(
     # there housekeeping does without.
     Index(None, "idle_expires_at").ddl_if(dialect="sqlite"),
     Index(None, "ended_at"),
+    Index(
+        None,
+        "status_index",
+        sqlite_where=Column("status_index").is_not(None),
+        postgresql_where=Column("status_index").is_not(None),
+    ),
     # Room on the page for the row that rotates.
     postgresql_with={"fillfactor": 80},
 )

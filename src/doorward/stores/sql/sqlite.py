@@ -47,7 +47,12 @@ _BY_EFFECTIVE_ID = os.access in os.supports_effective_ids
 
 
 def sqlite_store(place: str, *, clock: Clock = system_clock, blocking: bool = False) -> SqlStore:
-    """The store in a SQLite file.
+    """The store in a SQLite file; as ``sqlite_runner``."""
+    return SqlStore(sqlite_runner(place, clock=clock, blocking=blocking))
+
+
+def sqlite_runner(place: str, *, clock: Clock = system_clock, blocking: bool = False) -> Runner:
+    """What runs statements in a SQLite file.
 
     Args:
         place: the file, made where there is none; its directory has to be there.
@@ -57,13 +62,10 @@ def sqlite_store(place: str, *, clock: Clock = system_clock, blocking: bool = Fa
     path = Path(place).absolute()
     engine = sqlite_engine(path, timeout=BUSY_TIMEOUT)
     ready = partial(make_ready, path, engine)
-    runner: Runner
     if blocking:
-        runner = DirectRunner(engine, ready=ready, translated=partial(translated, path), clock=clock)
-    else:
-        looking_up = sqlite_engine(path, timeout=LOOK_UP_TIMEOUT, pragmas=("query_only = ON",))
-        runner = SqliteRunner(engine, looking_up, ready=ready, translated=partial(translated, path), clock=clock)
-    return SqlStore(runner)
+        return DirectRunner(engine, ready=ready, translated=partial(translated, path), clock=clock)
+    looking_up = sqlite_engine(path, timeout=LOOK_UP_TIMEOUT, pragmas=("query_only = ON",))
+    return SqliteRunner(engine, looking_up, ready=ready, translated=partial(translated, path), clock=clock)
 
 
 def migrate_sqlite(place: str) -> Migration:

@@ -17,7 +17,7 @@ from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.secret import Secret
 from doorward.sessions.model import AccountMoved, Ended, Ending, NewSession, Session, Sighting, Started
 from doorward.stores.paging import event_before, limit_of
-from doorward.stores.sql import accounts, housekeeping, keys, rotation, sessions, sightings, trail
+from doorward.stores.sql import accounts, housekeeping, keys, numbers, rotation, sessions, sightings, trail
 from doorward.stores.sql import revocations as revocation_entries
 from doorward.stores.sql.runners import Runner
 from doorward.wire.identifiers import new_identifier
@@ -116,6 +116,12 @@ class SqlStore:
 
     async def end_sessions(self, account_id: str, ending: Ending, *, keep: str | None = None) -> Ended:
         return await self._runner.write(partial(sessions.end_all, account_id=account_id, ending=ending, keep=keep))
+
+    async def reserve_numbers(self, count: int) -> int:
+        return await self._runner.write(partial(numbers.reserve, count=count))
+
+    async def ended_numbers(self, first: int, count: int) -> Sequence[int]:
+        return await self._runner.read(partial(numbers.ended, first=first, count=count))
 
     # Revocations and keys
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from doorward.testing.store_suite.accounts import AccountCases
 from doorward.testing.store_suite.housekeeping import HousekeepingCases
 from doorward.testing.store_suite.keys import KeyCases
+from doorward.testing.store_suite.numbers import NumberCases
 from doorward.testing.store_suite.races import RaceCases
 from doorward.testing.store_suite.revocations import RevocationCases
 from doorward.testing.store_suite.rotation import RotationCases
@@ -28,6 +29,7 @@ class StoreSuite(
     SessionCases,
     RotationCases,
     RevocationCases,
+    NumberCases,
     KeyCases,
     TrailCases,
     HousekeepingCases,

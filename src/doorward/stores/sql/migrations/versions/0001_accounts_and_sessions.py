@@ -78,6 +78,7 @@ def _sessions() -> None:
         sa.Column("expires_at", _INSTANT, nullable=False),
         sa.Column("ended_at", _INSTANT),
         sa.Column("ended_reason", sa.Text()),
+        sa.Column("status_index", sa.BigInteger()),
         sa.Column("label", sa.Text()),
         sa.Column("ip", sa.Text()),
         sa.Column("user_agent", sa.Text()),
@@ -102,6 +103,13 @@ def _sessions() -> None:
         # PostgreSQL could not write the rotating row in place any more.
         op.create_index("ix_doorward_session_idle_expires_at", "doorward_session", ["idle_expires_at"])
     op.create_index("ix_doorward_session_ended_at", "doorward_session", ["ended_at"])
+    op.create_index(
+        "ix_doorward_session_status_index",
+        "doorward_session",
+        ["status_index"],
+        sqlite_where=sa.text("status_index IS NOT NULL"),
+        postgresql_where=sa.text("status_index IS NOT NULL"),
+    )
 
 
 def _revocations() -> None:
