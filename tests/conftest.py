@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests import memcached as memcached_programs
+from tests.memcached import MemcachedServer, a_memcached
 from tests.postgres import PostgresServer, a_postgres, missing
 
 # No deadline: a machine that is busy is no defect.  CI draws the same examples every time, so that its answer does not
@@ -27,4 +29,14 @@ def postgres() -> Iterator[PostgresServer]:
     if reason is not None:
         pytest.skip(reason)
     with a_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def memcached() -> Iterator[MemcachedServer]:
+    """A real server for each process of tests; each test empties it for itself."""
+    reason = memcached_programs.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    with a_memcached() as server:
         yield server

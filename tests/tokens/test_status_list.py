@@ -49,7 +49,8 @@ async def is_valid(client: CookieClient, token: str) -> bool:
     assert said["sub"] == reference["uri"]
     assert said["iat"] <= said["exp"]
     assert answer.header("cache-control") == f"public, max-age={said['ttl']}"
-    return unpacked(said["status_list"])[reference["idx"]] == 0
+    bit: int = unpacked(said["status_list"])[reference["idx"]]
+    return bit == 0
 
 
 # Its examples

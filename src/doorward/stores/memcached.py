@@ -48,7 +48,7 @@ MOST_AGE = timedelta(minutes=5)
 """How old an entry may be: less than the shortest time that revocations live, 15 minutes."""
 
 BURIED_FOR = MOST_AGE + timedelta(minutes=1)
-"""How long nothing is put where a session was buried: whatever was read before is too old by then."""
+"""How long it stays buried unless it is looked up: whatever was read before is too old by then."""
 
 MOST_BURIED = 1_000
 """How many sessions one change buries; the others end everywhere with the next read of the revocations."""
@@ -104,7 +104,7 @@ class CachedSqlStore(SqlStore):
         asked_at = knowledge.ticks()
         seen = await super().session(key)
         self._noted = asked_at, seen.at
-        if place is not None and place.value != _BURIED and _is_worth_keeping(seen, knowledge):
+        if place is not None and _is_worth_keeping(seen, knowledge):
             value = write_entry(seen, name, key=knowledge.keyring.cache_key)
             if len(value) <= MOST_BYTES:
                 self._servers.fill(name, value, seen=place, keep_for=MOST_AGE)
