@@ -7,8 +7,13 @@ import pytest
 from hypothesis import settings
 
 from tests import memcached as memcached_programs
+from tests import valkey as valkey_programs
 from tests.memcached import MemcachedServer, a_memcached
 from tests.postgres import PostgresServer, a_postgres, missing
+from tests.valkey import ValkeyServer, a_valkey
+
+# Before anything imports it.
+pytest.register_assert_rewrite("doorward.testing.store_suite")
 
 # No deadline: a machine that is busy is no defect.  CI draws the same examples every time, so that its answer does not
 # depend on luck; a developer's runs go on looking.
@@ -39,4 +44,14 @@ def memcached() -> Iterator[MemcachedServer]:
     if reason is not None:
         pytest.skip(reason)
     with a_memcached() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[ValkeyServer]:
+    """A real server for each process of tests; each test empties it for itself."""
+    reason = valkey_programs.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    with a_valkey() as server:
         yield server

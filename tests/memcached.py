@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 NOBODY = 65534
@@ -85,6 +86,8 @@ class MemcachedServer:
         """Stopped, with its connections open: the system goes on taking what is sent."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        while {_state(thread) for thread in Path(f"/proc/{self.process.pid}/task").iterdir()} != {"T"}:
+            time.sleep(0.001)
         try:
             yield
         finally:
@@ -94,6 +97,11 @@ class MemcachedServer:
         assert self.process is not None
         self.process.kill()
         self.process.wait(ENDS_WITHIN_SECONDS)
+
+
+def _state(thread: Path) -> str:
+    """The name before it may hold anything."""
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 def missing() -> str | None:

@@ -30,7 +30,8 @@ def test_each_purpose_has_a_key_of_its_own() -> None:
     assert keyring.csrf_token("sid") == hmac.digest(derived(NEW, "csrf token"), b"sid", sha256).hex()
     assert keyring.wrapping_keys == (derived(NEW, "key wrapping"),)
     assert keyring.fingerprints == (derived(NEW, "fingerprint").hex()[:32],)
-    purposes = ("refresh token", "csrf token", "key wrapping", "fingerprint")
+    assert keyring.cache_key == derived(NEW, "session cache")
+    purposes = ("refresh token", "csrf token", "key wrapping", "fingerprint", "session cache")
     assert len({derived(NEW, purpose) for purpose in purposes}) == len(purposes)
 
 

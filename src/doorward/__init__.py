@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from doorward.options import Options
     from doorward.principal import Principal
     from doorward.secret import Secret
+    from doorward.verifier import Verifier
 
-__all__ = ["Actor", "Doorward", "Options", "Origin", "Principal", "Secret", "run_blocking"]
+__all__ = ["Actor", "Doorward", "Options", "Origin", "Principal", "Secret", "Verifier", "run_blocking"]
 
 _HOME = {
     "Actor": "doorward.audit.model",
@@ -22,6 +23,7 @@ _HOME = {
     "Origin": "doorward.audit.model",
     "Principal": "doorward.principal",
     "Secret": "doorward.secret",
+    "Verifier": "doorward.verifier",
     "run_blocking": "doorward.blocking",
 }
 

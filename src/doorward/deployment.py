@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from doorward.audit.model import Actor
@@ -11,11 +11,14 @@ from doorward.limits import Limits
 from doorward.options import Options
 from doorward.ports import Clock, Entropy, PasswordHashing, Store
 from doorward.revocation.freshness import Freshness, Ticks
+from doorward.revocation.hub import Hub
 from doorward.revocation.model import LiveSet
 from doorward.rotation.model import RefreshPolicy
+from doorward.sessions.cache import Moment, SessionCache
 from doorward.sessions.model import Ending, EndReason
 from doorward.tokens.desk import TokenDesk
 from doorward.tokens.status_list import Statuses
+from doorward.verifiers.model import StoredVerifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +32,15 @@ class Deployment:
         keyring: what is derived from the secret.
         clock: this machine's; what the store writes and judges goes by the store's own.
         entropy: what secrets are made of.
-        live: the revocations that every request is checked against.
+        hub: tells those who read the revocation feed.
         freshness: how old they are.
         ticks: what that is measured by.
         desk: issues access tokens and takes them back.
         limits: how often may be tried what can be guessed.
         statuses: the status lists, where there are any.
+        cookies: sessions that were looked up a moment ago.
+        verifiers: who may read the feed, by id, as of the last look.
+        watches: whether somebody keeps this up to date in the background.
     """
 
     options: Options
@@ -43,12 +49,20 @@ class Deployment:
     keyring: Keyring
     clock: Clock
     entropy: Entropy
-    live: LiveSet
+    hub: Hub
     freshness: Freshness
     ticks: Ticks
     desk: TokenDesk
     limits: Limits
     statuses: Statuses
+    cookies: SessionCache = field(default_factory=SessionCache)
+    verifiers: dict[str, StoredVerifier] = field(default_factory=dict)
+    watches: bool
+
+    @property
+    def live(self) -> LiveSet:
+        """The revocations that every request is checked against."""
+        return self.hub.live
 
     @property
     def refresh_policy(self) -> RefreshPolicy:
@@ -61,9 +75,14 @@ class Deployment:
         )
 
     @property
+    def moment(self) -> Moment:
+        """Now, by both of this machine's clocks."""
+        return Moment(clock=self.clock(), ticks=self.ticks())
+
+    @property
     def is_fresh(self) -> bool:
         """Whether what this process knows of revocations is recent enough to answer from memory."""
-        return self.freshness.is_fresh(now=self.ticks(), max_staleness=self.options.max_staleness)
+        return self.watches and self.freshness.is_fresh(now=self.ticks(), max_staleness=self.options.max_staleness)
 
     def ending(self, reason: EndReason, actor: Actor) -> Ending:
         return Ending(reason=reason, actor=actor, remember_for=self.options.revocations_live_for)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from secrets import token_bytes
@@ -15,8 +13,8 @@ from doorward.accounts.model import Account, AccountChange
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
 from doorward.completion import to_the_end
-from doorward.deployment import DUE_EVERY, Deployment
-from doorward.errors import ConfigurationError, DatabaseUnusable, DoorwardError, Problem, Unavailable
+from doorward.deployment import Deployment
+from doorward.errors import ConfigurationError, DatabaseUnusable, Problem, Unavailable
 from doorward.keyring import Keyring
 from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
@@ -24,22 +22,23 @@ from doorward.limits import limits_for
 from doorward.options import FIRST_PARTY, OptionFields, Options
 from doorward.ports import Clock, Entropy, Page, Removed, Store
 from doorward.principal import Carrier, Principal
-from doorward.revocation.flow import read_revocations
 from doorward.revocation.freshness import Freshness, Ticks, boot_seconds
-from doorward.revocation.model import LiveSet
+from doorward.revocation.hub import MOST_READERS, Hub
 from doorward.rotation import flow as rotation
 from doorward.secret import Secret
 from doorward.secret_file import read_or_make_secret, secret_file_of
 from doorward.sessions import flow as sessions
 from doorward.sessions.model import EndReason, Refreshed, Session, SignedIn
-from doorward.stores import is_postgres, open_store
+from doorward.stores import is_postgres, open_announcements, open_store
 from doorward.stores.clock import system_clock
 from doorward.tokens import flow as tokens
 from doorward.tokens.desk import TokenDesk
 from doorward.tokens.status_list import Statuses
 from doorward.tokens.statuses import read_status_list
-
-_log = logging.getLogger(__name__)
+from doorward.verifiers import flow as verifiers
+from doorward.verifiers.model import StoredVerifier
+from doorward.watching import Watch, read_changes
+from doorward.wire.identifiers import new_identifier
 
 T = TypeVar("T")
 
@@ -102,7 +101,7 @@ class Doorward:
             database, clock=clock, blocking=blocking, memcached_url=memcached, knowledge=lambda: self._deployment
         )
         self._opening = asyncio.Lock()
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: Watch | None = None
 
     # Life
 
@@ -132,21 +131,28 @@ class Doorward:
                 keyring=keyring,
                 clock=self._clock,
                 entropy=self._entropy,
-                live=LiveSet(),
+                hub=Hub(
+                    name=new_identifier(token_bytes),
+                    ticks=self._ticks,
+                    most_readers=0 if self._blocking else MOST_READERS,
+                ),
                 freshness=Freshness(),
                 ticks=self._ticks,
                 desk=TokenDesk(self.options, entropy=self._entropy),
                 limits=limits_for(self.options, clock=self._clock),
                 statuses=Statuses(),
+                watches=not self._blocking,
             )
             await _check_secret(self._store, keyring)
-            await _read_changes(deployment, makes_keys=self._makes_keys)
+            await read_changes(deployment, makes_keys=self._makes_keys)
         except BaseException:
             await self._store.close()
             raise
         self._deployment = deployment
         if not self._blocking:
-            self._watching = asyncio.create_task(self._watch(), name="doorward: watch the store")
+            self._watching = Watch(
+                deployment, makes_keys=self._makes_keys, announcements=open_announcements(self.database)
+            )
 
     def _secrets(self) -> Sequence[Secret]:
         if self._secret is None:
@@ -158,9 +164,7 @@ class Doorward:
     async def close(self) -> None:
         """Close what was opened.  It can be opened again."""
         if self._watching is not None:
-            self._watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watching
+            await self._watching.stop()
             self._watching = None
         if self._deployment is not None:
             self._deployment.hashing.close()
@@ -191,23 +195,8 @@ class Doorward:
         return await operation if self._blocking else await to_the_end(operation)
 
     async def read_changes(self) -> None:
-        """Learn what other processes have revoked, and which keys there are."""
-        await _read_changes(self.deployment, makes_keys=self._makes_keys)
-
-    async def _watch(self) -> None:
-        failing = False
-        while True:
-            await asyncio.sleep(DUE_EVERY.total_seconds())
-            try:
-                await self.read_changes()
-                failing = False
-            except DoorwardError as error:
-                if not failing:
-                    _log.warning("the store cannot be read, what is known stays in force: %s", error.detail)
-                failing = True
-            except Exception:  # noqa: BLE001 -- whatever it is, it is logged, and
-                # it must not silently end the watch: revocations by others would go unnoticed.
-                _log.exception("watching the store failed; it goes on")
+        """Learn what other processes have revoked, and which keys and verifiers there are."""
+        await read_changes(self.deployment, makes_keys=self._makes_keys)
 
     async def remove_expired(self) -> Removed:
         """One bounded batch of housekeeping."""
@@ -371,6 +360,24 @@ class Doorward:
         """See ``keys.flow.retire_key``."""
         await keys.retire_key(self.deployment, kid, actor=actor)
 
+    # Verifiers
+
+    async def add_verifier(self, name: str, *, actor: Actor) -> Secret:
+        """See ``verifiers.flow.add_verifier``."""
+        return await verifiers.add_verifier(self.deployment, name, actor=actor)
+
+    async def revoke_verifier(self, name: str, *, actor: Actor) -> None:
+        """See ``verifiers.flow.revoke_verifier``."""
+        await verifiers.revoke_verifier(self.deployment, name, actor=actor)
+
+    async def verifiers(self) -> Sequence[StoredVerifier]:
+        """Those who may read the revocation feed, by name."""
+        return await verifiers.list_verifiers(self.deployment)
+
+    async def authenticate_verifier(self, credential: Secret) -> StoredVerifier:
+        """See ``verifiers.flow.authenticate_verifier``."""
+        return await verifiers.authenticate_verifier(self.deployment, credential)
+
     # Audit
 
     async def trail(
@@ -378,11 +385,6 @@ class Doorward:
     ) -> Sequence[AuditEvent]:
         """The audit trail, the newest first."""
         return await self.deployment.store.trail(page, account=account, session=session, action=action)
-
-
-async def _read_changes(deployment: Deployment, *, makes_keys: bool) -> None:
-    await read_revocations(deployment.store, deployment.live, deployment.freshness, ticks=deployment.ticks)
-    await keys.load_keys(deployment, make=makes_keys)
 
 
 async def _check_secret(store: Store, keyring: Keyring) -> None:

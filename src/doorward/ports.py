@@ -25,6 +25,7 @@ from doorward.revocation.model import LiveSet, Revocation
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.secret import Secret
 from doorward.sessions.model import AccountMoved, Ended, Ending, NewSession, Session, Sighting, Started
+from doorward.verifiers.model import StoredVerifier
 
 Clock = Callable[[], datetime]
 """The time, aware and in UTC."""
@@ -55,10 +56,12 @@ class Snapshot:
     Args:
         revocations: those that have not died.
         as_of: the store's time at the start of the read.
+        identity: of the store that was read; another than ``Store.identity`` where one has taken its place.
     """
 
     revocations: tuple[Revocation, ...]
     as_of: datetime
+    identity: str
 
 
 class AccountStore(Protocol):
@@ -99,9 +102,10 @@ class AccountStore(Protocol):
     ) -> Ended | AccountMoved:
         """Set a password where the account's version is still the one seen, and raise it.
 
-        Every other live session ends (entries of kind ``session``, since tokens of the kept one stay good); the kept
-        one moves to the new version, and to a new handle where ``new_secret_hash`` is given (recorded as
-        ``session.moved``).  Records ``password.changed``.
+        Every other live session ends; the kept one moves to the new version, and to a new handle where
+        ``new_secret_hash`` is given (recorded as ``session.moved``).  Where it keeps its tokens, entries of kind
+        ``session`` tell of the others; else one of kind ``account`` does, which also has the old handle forgotten
+        wherever it is remembered.  Records ``password.changed``.
         """
         ...
 
@@ -193,6 +197,22 @@ class RevocationStore(Protocol):
         """Join entries into the table, by the pointwise maximum."""
         ...
 
+    async def write_back(self, revocations: Sequence[Revocation], ending: Ending) -> Ended:
+        """Join entries that the store may have lost, and end for good what they name and stands in it all the same.
+
+        Sessions that are named end; of an account that is named, all under a version below the entry's, and its version
+        is raised to that.  Each is revoked by an entry of its own, since tokens were issued for it meanwhile.
+        """
+        ...
+
+    async def renew_identity(self, known: str, event: AuditEvent) -> None:
+        """Give a store that was put back another identity, once an incident, whichever server comes first.
+
+        It is given, and the event written, where the store is still called ``known`` or was taken to another place than
+        the one that it was called in; else somebody has done so.  Either way ``identity`` says from now on what it is.
+        """
+        ...
+
 
 class KeyStore(Protocol):
     """Where signing keys live, wrapped."""
@@ -202,9 +222,35 @@ class KeyStore(Protocol):
         ...
 
     async def change_keys(
-        self, seen: Sequence[StoredKey], to: Sequence[StoredKey], events: Sequence[AuditEvent]
+        self,
+        seen: Sequence[StoredKey],
+        to: Sequence[StoredKey],
+        events: Sequence[AuditEvent],
+        *,
+        revocations: Sequence[Revocation] = (),
     ) -> bool:
-        """Put ``to`` in place of all keys, unless they are not those seen any more: two servers may rotate at once."""
+        """Put ``to`` in place of all keys, unless they are not those seen any more: two servers may rotate at once.
+
+        What is revoked with that is joined into the table in the same transaction.
+        """
+        ...
+
+
+class VerifierStore(Protocol):
+    """Where the credentials of verifiers live: their hashes."""
+
+    async def add_verifier(self, verifier: StoredVerifier, *, actor: Actor) -> bool:
+        """Insert a verifier and its ``verifier.added``.  False, with nothing written: the name or the id is taken."""
+        ...
+
+    async def verifier(self, verifier_id: str) -> StoredVerifier | None: ...
+
+    async def verifiers(self) -> Sequence[StoredVerifier]:
+        """All of them, by name."""
+        ...
+
+    async def revoke_verifier(self, name: str, *, actor: Actor) -> bool:
+        """Remove a verifier and record ``verifier.revoked``.  False if there is none of that name."""
         ...
 
 
@@ -233,7 +279,7 @@ class Removed:
     more: bool = False
 
 
-class Store(AccountStore, SessionStore, RevocationStore, KeyStore, AuditStore, Protocol):
+class Store(AccountStore, SessionStore, RevocationStore, KeyStore, VerifierStore, AuditStore, Protocol):
     """All of it in one place."""
 
     async def open(self) -> None:
@@ -250,7 +296,7 @@ class Store(AccountStore, SessionStore, RevocationStore, KeyStore, AuditStore, P
 
     @property
     def identity(self) -> str:
-        """Which store this is; a backup put in its place is another.  Known once open."""
+        """Which store this is; a backup put in its place is another.  Known once open, and as of the last renewal."""
         ...
 
     async def secret_check(self, fingerprint: str, *, replaces: Sequence[str] = ()) -> str:
@@ -264,6 +310,22 @@ class Store(AccountStore, SessionStore, RevocationStore, KeyStore, AuditStore, P
 
         Sessions: over for longer than the retention.  Revocations: dead.  Keys: retired for longer than the retention
         of sessions.
+        """
+        ...
+
+
+class Announcements(Protocol):
+    """Where servers tell each other at once what they have revoked.
+
+    Hints: whatever is told has been committed, and whatever is not told is found by the next complete read.  A store
+    tells by itself what it commits, so that every process that writes tells, and none before its commit.
+    """
+
+    async def listen(self, heard: Callable[[Sequence[Revocation] | None], None]) -> None:
+        """Hand over what is told until cancelled, connecting again and again.
+
+        Args:
+            heard: called with what was revoked; with None where it is worth reading everything now.
         """
         ...
 

@@ -34,6 +34,8 @@ CONTRACT = {
     ("POST", "/v1/revoke"),
     ("POST", "/v1/introspect"),
     ("GET", "/v1/status/{id}"),
+    ("GET", "/v1/revocations"),
+    ("GET", "/v1/revocations/digest"),
     ("GET", "/v1/admin/accounts"),
     ("GET", "/v1/admin/accounts/{id}"),
     ("PATCH", "/v1/admin/accounts/{id}"),

@@ -26,7 +26,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from doorward.rotation.model import RefreshPolicy
 from doorward.sessions.model import EndReason, Session
-from doorward.sessions.rules import decide_standing
+from doorward.sessions.rules import decide_standing, is_revoked
 from doorward.testing import FakeClock, a_new_session, an_account
 from tests.rotation.reference import SOUND, Reference, Rules
 from tests.rotation.world import Answer, Crash, Reply, Request, World, hold, secret_of
@@ -237,6 +237,8 @@ class RotationMachine(RuleBasedStateMachine):
     def read_changes(self) -> None:
         for world in self.worlds:
             world.read_changes()
+        revoked = is_revoked(self.row, self.reference.live)
+        hold(not revoked or self.standing is not None, "a backup brought back what had ended")
 
     @precondition(lambda self: "lost writes" in self.about)
     @rule()
@@ -315,6 +317,7 @@ class RotationMachine(RuleBasedStateMachine):
         if answer.kind == "answered":
             hold(answer.generation == row.generation, "the chain forked: an answer that is not the current generation")
             hold(stood, "something was issued for a session that had ended")
+            hold(not is_revoked(row, self.reference.live), "something was issued for what a live revocation names")
             self.judge_late_answer(answer)
         if answer.kind == "early":
             hold(answer.retry_after is not None and timedelta(0) < answer.retry_after <= REST, "no time to come again")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from doorward.accounts.model import Account
-from doorward.rotation.model import Ahead, Decision, Presentation, RefreshPolicy, Retried, Reused, Wait
+from doorward.rotation.model import Ahead, Decision, Presentation, RefreshPolicy, Retried, Reused, Revived, Wait
 from doorward.rotation.rules import decide_refresh
 from doorward.sessions.model import Session
 from tests.rotation.machine import REST, WAY, RotationMachine
@@ -100,6 +100,10 @@ def _with_recovery_of_what_was_seen(question: Question, sound: Decision) -> Deci
 
 def _with_lost_writes_taken_for_theft(question: Question, sound: Decision) -> Decision:
     return Reused() if isinstance(sound, Ahead) else sound
+
+
+def _before_the_revocation_is_heard_of(question: Question, sound: Decision) -> Decision:
+    return replace(question, revoked=False).answered_soundly() if isinstance(sound, Revived) else sound
 
 
 def _without_a_mark_of_a_retry(question: Question, sound: Decision) -> Decision:
@@ -201,6 +205,9 @@ MISTAKES = {
     "the reuse rolled back with its refusal": Mistake(rules=Rules(reuse_commits=False), about="theft"),
     "lost writes taken for theft": Mistake(rules=mistaken(_with_lost_writes_taken_for_theft), about="lost writes"),
     "read, then write": Mistake(rules=Rules(atomic=False), about="races"),
-    "written without comparing": Mistake(rules=Rules(compares=False), about="races"),
+    # In a server that has not heard of the revocation yet: whoever has refuses by that alone.
+    "written without comparing": Mistake(
+        rules=replace(mistaken(_before_the_revocation_is_heard_of), compares=False), about="races"
+    ),
     "the end outside the statement": Mistake(rules=Rules(statement_sees_ends=False), about="ends"),
 }

@@ -13,7 +13,9 @@ from hashlib import sha256
 from typing import Protocol
 
 from doorward.accounts.model import Account
+from doorward.ports import Snapshot
 from doorward.revocation.model import Kind, LiveSet, Revocation
+from doorward.revocation.rules import was_put_back
 from doorward.rotation.model import (
     Ahead,
     Decision,
@@ -24,12 +26,13 @@ from doorward.rotation.model import (
     Refused,
     Retried,
     Reused,
+    Revived,
     Rotated,
     Wait,
 )
 from doorward.rotation.rules import decide_refresh, next_generation
 from doorward.sessions.model import EndReason, NewSession, Session
-from doorward.sessions.rules import decide_standing
+from doorward.sessions.rules import decide_standing, is_revoked
 from tests.rotation.world import UNKNOWN, Answer, Crash, Interlude, Lease
 
 REMEMBERED_FOR = timedelta(seconds=900 + 2 * 60)
@@ -79,15 +82,20 @@ class Rules:
 SOUND = Rules()
 
 
+def name_of_store(number: int) -> str:
+    return f"store {number}"
+
+
 @dataclass(slots=True)
 class _Tables:
     account: Account
     rows: dict[int, Session] = field(default_factory=dict)
     revocations: LiveSet = field(default_factory=LiveSet)
+    identity: int = 0
     events: list[tuple[str, ...]] = field(default_factory=list)
 
     def copy(self) -> _Tables:
-        return _Tables(self.account, dict(self.rows), LiveSet(self.revocations), list(self.events))
+        return _Tables(self.account, dict(self.rows), LiveSet(self.revocations), self.identity, list(self.events))
 
 
 class Reference:
@@ -104,6 +112,7 @@ class Reference:
         self._tables = _Tables(account)
         self._saved = self._tables.copy()
         self.live = LiveSet()
+        self._known = self._newest = self._tables.identity
         self.leases: list[Lease] = []
         self._seen: set[int] = set()
 
@@ -136,6 +145,11 @@ class Reference:
                 rotated = next_generation(seen, presented, now=self._clock(), policy=self._policy)
                 self._tables.rows[key] = rotated
                 self._tables.events.append((f"rotated to {rotated.generation}",))
+                if is_revoked(rotated, self.live):
+                    if crash == "after the commit":
+                        return UNKNOWN
+                    self._end_each([rotated], EndReason.ADMIN)
+                    continue
                 return self._sent(self._answered(rotated, presented, account), crash)
             if interlude is not None:
                 interlude()
@@ -146,10 +160,10 @@ class Reference:
                 presented,
                 now=self._clock(),
                 policy=self._policy,
-                store_identity="this store",
-                revoked=seen.id in self.live.sessions or seen.account in self.live.accounts,
+                store_identity=name_of_store(self._known),
+                revoked=is_revoked(seen, self.live),
             )
-            if crash == "before the commit" and not isinstance(decision, Rotated):
+            if crash == "before the commit" and not isinstance(decision, Rotated | Revived):
                 return UNKNOWN
             answer = self._apply(decision, seen, account, presented)
             if answer is not None:
@@ -185,6 +199,10 @@ class Reference:
             case Ahead():
                 self._tables.events.append(("ahead",))
                 return Answer(kind="refused")
+            case Revived():
+                # Looked at anew: the revocation may be of something that has happened to the row since.
+                self._end_each([row for row in self._revived(self.live) if row.key == seen.key], EndReason.ADMIN)
+                return None
             case Reused():
                 return self._end_reused(seen)
             case Refused(reason=reason):
@@ -282,6 +300,9 @@ class Reference:
         rows = self._tables.rows.values()
         return [row for row in rows if decide_standing(row, self._tables.account, now=self._clock()) is None]
 
+    def _revived(self, revoked: LiveSet) -> list[Session]:
+        return [row for row in self._live() if is_revoked(row, revoked)]
+
     def _raise_version(self) -> None:
         self._tables.account = replace(self._tables.account, version=self._tables.account.version + 1)
 
@@ -308,8 +329,26 @@ class Reference:
 
     def read_changes(self) -> None:
         now = self._clock()
-        self.live.merge(entry for entry in self._tables.revocations if entry.dies_at > now)
+        read = Snapshot(
+            revocations=tuple(entry for entry in self._tables.revocations if entry.dies_at > now),
+            as_of=now,
+            identity=name_of_store(self._tables.identity),
+        )
+        if was_put_back(tuple(self.live), read, known=name_of_store(self._known)):
+            self._write_back(LiveSet(entry for entry in self.live if entry.dies_at > now))
+        self.live.merge(read.revocations)
         self.live.expire(now=now)
+
+    def _write_back(self, held: LiveSet) -> None:
+        self._tables.revocations.merge(held)
+        self._end_each(self._revived(held), EndReason.ADMIN)
+        account = self._tables.account
+        version = max(account.version, held.accounts.get(account.id, 0))
+        self._tables.account = replace(account, version=version)
+        if self._tables.identity == self._known:
+            self._newest += 1
+            self._tables.identity = self._newest
+        self._known = self._tables.identity
 
     def row(self, key: int) -> Session:
         return self._tables.rows[key]

@@ -20,6 +20,7 @@ from doorward.rotation.model import (
     Refused,
     Retried,
     Reused,
+    Revived,
     Rotated,
     Wait,
 )
@@ -346,9 +347,17 @@ def test_a_session_is_healed_once_in_a_store() -> None:
     assert isinstance(judge(a_row(healed_in="the store before"), N + 1, policy=HEALING), Healed)
 
 
-def test_a_session_or_account_that_a_live_revocation_names_is_not_healed() -> None:
-    # The lost writes may have been its end.
-    assert judge(a_row(), N + 1, policy=HEALING, revoked=True) == Ahead()
+@pytest.mark.parametrize("generation", [N - 2, N - 1, N, N + 1])
+@pytest.mark.parametrize("after", [timedelta(0), GRACE, REST, WINDOW])
+def test_nothing_is_issued_for_what_a_live_revocation_names(generation: int, after: timedelta) -> None:
+    # The lost writes were its end.
+    for policy in (POLICY, HEALING):
+        assert judge(a_row(), generation, after=after, policy=policy, revoked=True) == Revived()
+
+
+def test_what_has_ended_by_its_row_says_why_whatever_else_names_it() -> None:
+    row = a_row(ended_at=MADE, ended_reason=EndReason.SIGNED_OUT)
+    assert judge(row, N, revoked=True) == Refused(reason=EndReason.SIGNED_OUT)
 
 
 # Anything else

@@ -34,6 +34,7 @@ from doorward.testing import SeededEntropy
 from doorward.tokens.access import read_unverified_access_token
 from doorward.wire.refresh_token import RefreshToken, parse_refresh_token, write_refresh_token
 from tests.rotation.machine import POLICY
+from tests.rotation.reference import name_of_store
 from tests.rotation.world import UNKNOWN, Answer, Crash, Interlude, secret_of
 
 SECRET = "a secret of the deployment, long enough"
@@ -119,6 +120,7 @@ class Real:
         run_blocking(self._doorward.open())
         self._deployment: Deployment = self._doorward.deployment
         self._account_id = account.id
+        self._identities: list[str | None] = [self._store.identity]
         self._access: list[Secret] = []
         assert run_blocking(self._store.create_account(account, actor=ACTOR))
 
@@ -245,12 +247,15 @@ class Real:
 
     def read_changes(self) -> None:
         run_blocking(self._doorward.read_changes())
+        if self._store.identity not in self._identities:
+            self._identities.append(self._store.identity)
 
     def row(self, key: int) -> Session:
         row = run_blocking(self._store.session(key)).session
         assert row is not None
-        # The name of the store itself is the one thing that differs from world to world.
-        return replace(row, healed_in="this store" if row.healed_in == self._store.identity else row.healed_in)
+        # The names of stores are the one thing that differs from world to world: numbered as they were given.
+        named = row.healed_in is not None
+        return replace(row, healed_in=name_of_store(self._identities.index(row.healed_in)) if named else None)
 
     def account(self) -> Account:
         account = run_blocking(self._store.account(self._account_id))

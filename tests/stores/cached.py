@@ -115,6 +115,7 @@ class Site:
         store = CachedSqlStore(runner, servers, knowledge)
         await store.open()
         self.stack.push_async_callback(store.close)
+        runner.look_ups = 0
         return Process(store=store, runner=runner, known=known, servers=servers)
 
 

@@ -8,8 +8,6 @@ import pytest
 
 from tests.postgres import PostgresServer
 
-pytest.register_assert_rewrite("doorward.testing.store_suite")
-
 
 @pytest.fixture
 def address(postgres: PostgresServer) -> str:

@@ -36,6 +36,10 @@ class Action(StrEnum):
     KEY_CREATED = "key.created"
     KEY_ACTIVATED = "key.activated"
     KEY_RETIRED = "key.retired"
+    KEY_REVOKED = "key.revoked"
+    STORE_PUT_BACK = "store.put_back"
+    VERIFIER_ADDED = "verifier.added"
+    VERIFIER_REVOKED = "verifier.revoked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

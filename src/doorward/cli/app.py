@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from doorward.cli import accounts, cleanup, config, keys, migrate, openapi, serve, sessions, token, version
+from doorward.cli import accounts, cleanup, config, keys, migrate, openapi, serve, sessions, token, verifiers, version
 from doorward.cli.flags import Group
 from doorward.errors import DoorwardError, Refusal, WeakPassword
 
@@ -71,6 +71,7 @@ def make_app() -> typer.Typer:
     app.add_typer(accounts.app, name="accounts")
     app.add_typer(sessions.app, name="sessions")
     app.add_typer(keys.app, name="keys")
+    app.add_typer(verifiers.app, name="verifiers")
     app.add_typer(token.app, name="token")
     app.add_typer(config.app, name="config")
     app.command()(openapi.openapi)

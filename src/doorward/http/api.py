@@ -17,6 +17,7 @@ from doorward.http.caller import (
     authenticate_introspector,
     authenticate_leaver,
     authenticate_request,
+    authenticate_verifier_request,
     check_csrf,
     is_https,
 )
@@ -89,6 +90,7 @@ _CALLER: Mapping[Access, Callable[[Doorward, Request], Awaitable[Any]]] = {
     Access.LEAVER: authenticate_leaver,
     Access.ADMIN: authenticate_admin_request,
     Access.INTROSPECTOR: authenticate_introspector,
+    Access.VERIFIER: authenticate_verifier_request,
 }
 
 _router = Router(TABLE)

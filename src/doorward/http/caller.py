@@ -25,6 +25,7 @@ from doorward.principal import Principal
 from doorward.secret import Secret
 from doorward.wire.bearer import parse_authorization
 from doorward.wire.cookies import REFRESH_COOKIE, SESSION_COOKIE, CookieKind, read_cookies
+from doorward.wire.verifier_credential import PREFIX as VERIFIER_PREFIX
 
 ADMIN_ROLE = "admin"
 ADMIN_KEY_ACTOR = "admin-key"
@@ -177,6 +178,21 @@ async def session_of_refresh_cookie(auth: Doorward, request: Request) -> str | N
     return await auth.session_of_refresh_token(token) if token is not None else None
 
 
+async def authenticate_verifier_request(auth: Doorward, request: Request) -> str | None:
+    """Tell which verifier asks: the id of its credential, or None for the admin key.
+
+    Raises:
+        NotAuthenticated: there is no credential.
+        InvalidToken: it is neither; the same whatever is wrong with it.
+    """
+    bearer = parse_authorization(request.headers.get("authorization"))
+    if bearer is None:
+        raise NotAuthenticated
+    if auth.is_admin_key(bearer):
+        return None
+    return (await auth.authenticate_verifier(bearer)).id
+
+
 async def authenticate_introspector(auth: Doorward, request: Request) -> Actor:
     """Tell who asks about tokens: by a bearer credential alone, since no page has a reason to.
 
@@ -187,6 +203,9 @@ async def authenticate_introspector(auth: Doorward, request: Request) -> Actor:
         bearer = parse_authorization(request.headers.get("authorization"))
         if bearer is None:
             raise InvalidClient
+        if bearer.reveal().startswith(VERIFIER_PREFIX):
+            verifier = await auth.authenticate_verifier(bearer)
+            return Actor(name=f"verifier:{verifier.name}", origin=request.origin)
         return await authenticate_admin_request(auth, request)
     except Refusal as refused:
         raise InvalidClient(refused.code) from None

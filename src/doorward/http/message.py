@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -68,6 +68,16 @@ class Request:
         return said is not None and said.isdecimal() and (len(said) > 9 or int(said) > LARGEST_BODY)
 
 
+class ByteStream(Protocol):
+    """A body that comes bit by bit, and has no end of its own.  Whoever sends it closes it, whatever happens."""
+
+    def __aiter__(self) -> ByteStream: ...
+
+    async def __anext__(self) -> bytes: ...
+
+    async def aclose(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
     """An answer.
@@ -76,15 +86,17 @@ class Response:
         status: the HTTP status.
         headers: names in small letters; of ``set-cookie`` there may be several.
         body: empty where there is none.
+        stream: instead of the body.
     """
 
     status: int
     headers: tuple[Header, ...] = ()
     body: bytes = field(default=b"", repr=False)
+    stream: ByteStream | None = field(default=None, repr=False)
 
     def with_headers(self, headers: Iterable[Header]) -> Response:
         """The same answer with more headers."""
-        return Response(status=self.status, headers=(*self.headers, *headers), body=self.body)
+        return replace(self, headers=(*self.headers, *headers))
 
     def values(self, name: str) -> list[str]:
         """All values of a header."""

@@ -46,12 +46,23 @@ _SECURITY: Mapping[Access, tuple[str, ...]] = {
     Access.ACCOUNT: ("bearer", "session_cookie"),
     Access.LEAVER: ("bearer", "session_cookie", "refresh_cookie"),
     Access.ADMIN: ("admin_key", "bearer", "session_cookie"),
-    Access.INTROSPECTOR: ("admin_key", "bearer"),
+    Access.INTROSPECTOR: ("admin_key", "verifier", "bearer"),
+    Access.VERIFIER: ("admin_key", "verifier"),
 }
 
 _AUTHENTICATED = frozenset({Access.ACCOUNT, Access.LEAVER, Access.ADMIN})
 
 _HEADER_SCHEMA: Mapping[str, Mapping[str, Any]] = {"Retry-After": {"type": "integer", "minimum": 1}}
+_REQUEST_HEADERS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
+    "refresh": (
+        "Idempotency-Key",
+        "Marks one attempt to refresh, whatever becomes of its replies.",
+        {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    ),
+    "follow_revocations": ("Last-Event-ID", "Where to go on: the id of the last event that came.", {"type": "string"}),
+    "read_revocation_digests": ("If-None-Match", "The ETag of the answer before.", {"type": "string"}),
+}
+"""By operation, the header that it reads beside those of its kind."""
 _RESPONSE_HEADERS: Mapping[int, Mapping[str, str]] = {
     401: {"WWW-Authenticate": "RFC 6750: Bearer, with an error where a token was refused."},
     429: {"Retry-After": "Seconds to wait."},
@@ -89,6 +100,7 @@ def _security_schemes(*, https: bool) -> dict[str, Any]:
     return {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An access token."},
         "admin_key": {"type": "http", "scheme": "bearer", "description": "The deployment's admin key."},
+        "verifier": {"type": "http", "scheme": "bearer", "description": "A verifier's credential."},
         "session_cookie": _cookie_scheme(SESSION_COOKIE, "The handle.", https=https),
         "refresh_cookie": _cookie_scheme(REFRESH_COOKIE, "The refresh token.", https=https),
     }
@@ -166,15 +178,9 @@ def _query_parameters(operation: AnyOperation) -> list[dict[str, Any]]:
 
 def _header_parameters(operation: AnyOperation) -> list[dict[str, Any]]:
     found = []
-    if operation.id == "refresh":
-        found.append(
-            {
-                "name": "Idempotency-Key",
-                "in": "header",
-                "description": "Marks one attempt to refresh, whatever becomes of its replies.",
-                "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
-            }
-        )
+    if operation.id in _REQUEST_HEADERS:
+        name, description, schema = _REQUEST_HEADERS[operation.id]
+        found.append({"name": name, "in": "header", "description": description, "schema": schema})
     if operation.access in _AUTHENTICATED and operation.method not in SAFE_METHODS:
         found.append(
             {
@@ -211,6 +217,8 @@ def errors_of(operation: AnyOperation) -> list[type[DoorwardError]]:
     if operation.access in _AUTHENTICATED:
         found += [NotAuthenticated, InvalidToken, SessionEnded, ConflictingCredentials]
         found += [CsrfFailed] if operation.method not in SAFE_METHODS else []
+    if operation.access is Access.VERIFIER:
+        found += [NotAuthenticated, InvalidToken]
     if operation.access is Access.VISITOR:
         found.append(CsrfFailed)
     if operation.access is Access.ADMIN:
@@ -225,11 +233,15 @@ def _failures(operation: AnyOperation) -> dict[str, Any]:
     return {str(status): _failure(operation, status, errors) for status, errors in by_status.items()}
 
 
+_OF_THE_SERVER = {DoorwardError.__module__, BodyTooLarge.__module__}
+
+
 def _failure(operation: AnyOperation, status: int, errors: Sequence[type[DoorwardError]]) -> dict[str, Any]:
     oauth = operation.format == "oauth"
     shape, media_type = (OAuthErrorJson, OAUTH_TYPE) if oauth else (ProblemJson, PROBLEM_TYPE)
-    # Unavailable stands for its kinds too.
-    codes = sorted({kind.code for error in errors for kind in (error, *error.__subclasses__())})
+    # Unavailable stands for its kinds too: the server's own, whatever else the process has imported.
+    kinds = {kind for error in errors for kind in (error, *error.__subclasses__())}
+    codes = sorted({kind.code for kind in kinds if kind.__module__ in _OF_THE_SERVER})
     properties: dict[str, Any] = {"code": {"enum": codes}}
     if oauth:
         properties["error"] = {"enum": sorted({oauth_error_of(error) for error in errors})}

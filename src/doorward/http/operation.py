@@ -30,7 +30,9 @@ class Access(Enum):
     """An account, or whoever has the refresh cookie of the session that it ends."""
     ADMIN = "admin"
     INTROSPECTOR = "introspector"
-    """As ADMIN, by a bearer credential alone, refused in OAuth's words."""
+    """As ADMIN, or a verifier; by a bearer credential alone, refused in OAuth's words."""
+    VERIFIER = "verifier"
+    """A verifier's credential, or the admin key, as a bearer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from ipaddress import ip_address, ip_network
+from typing import NoReturn
 
 from doorward.accounts.model import Owner
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
@@ -24,15 +25,16 @@ from doorward.rotation.model import (
     Refused,
     Retried,
     Reused,
+    Revived,
     Rotated,
     Taken,
     Wait,
 )
 from doorward.rotation.rules import decide_refresh
 from doorward.secret import Secret
-from doorward.sessions.flow import issue_credentials
+from doorward.sessions.flow import end_revived, issue_credentials
 from doorward.sessions.model import EndReason, Refreshed, Session
-from doorward.sessions.rules import is_held
+from doorward.sessions.rules import is_held, is_revoked
 from doorward.wire.refresh_token import RefreshToken, parse_refresh_token
 
 _log = logging.getLogger(__name__)
@@ -108,7 +110,11 @@ async def _present(attempt: _Attempt) -> Refreshed | None:
     deployment = attempt.deployment
     found = await deployment.store.rotate(attempt.presented, deployment.refresh_policy, actor=attempt.actor)
     if isinstance(found, Taken):
-        return _answer(attempt, found.session, found.account)
+        if not is_revoked(found.session, deployment.live):
+            return _answer(attempt, found.session, found.account)
+        # The statement cannot see what the store has lost: it took, and nothing is issued for it.
+        await end_revived(deployment, found.session)
+        return None
     decision = decide_refresh(
         found.session,
         found.account,
@@ -116,7 +122,7 @@ async def _present(attempt: _Attempt) -> Refreshed | None:
         now=found.at,
         policy=deployment.refresh_policy,
         store_identity=deployment.store.identity,
-        revoked=_is_named(deployment, found.session),
+        revoked=found.session is not None and is_revoked(found.session, deployment.live),
     )
     if found.session is None or found.account is None:
         raise InvalidGrant("there is no such session")
@@ -139,21 +145,30 @@ async def _apply(attempt: _Attempt, decision: Decision, seen: Session, account: 
             _log.error("the store has lost writes: session %s healed to generation %s", seen.id, to.generation)
             event = _event(attempt, to, Action.REFRESH_HEALED, {})
             return await _write(attempt, seen, to, account, event=event)
-        case Wait(retry_after=retry_after):
-            await attempt.deployment.store.record(_event(attempt, seen, Action.REFRESH_WAITED, {}))
-            raise TooEarly(retry_after)
-        case Ahead():
-            _log.error("the store has lost writes: session %s was presented a newer generation than it knows", seen.id)
-            await attempt.deployment.store.record(_event(attempt, seen, Action.REFRESH_AHEAD, {}))
-            raise InvalidGrant("newer than the store")
+        case Revived():
+            await end_revived(attempt.deployment, seen)
+            return None
         case Reused():
             await _end_reused(attempt, seen)
             return None
+        case Wait() | Ahead() | Refused():
+            return await _refuse(attempt, decision, seen)
+
+
+async def _refuse(attempt: _Attempt, decision: Wait | Ahead | Refused, seen: Session) -> NoReturn:
+    """Note a refusal that changes nothing, and raise it."""
+    store = attempt.deployment.store
+    match decision:
+        case Wait(retry_after=retry_after):
+            await store.record(_event(attempt, seen, Action.REFRESH_WAITED, {}))
+            raise TooEarly(retry_after)
+        case Ahead():
+            _log.error("the store has lost writes: session %s was presented a newer generation than it knows", seen.id)
+            await store.record(_event(attempt, seen, Action.REFRESH_AHEAD, {}))
+            raise InvalidGrant("newer than the store")
         case Refused(reason=reason):
             if reason is not None:
-                await attempt.deployment.store.record(
-                    _event(attempt, seen, Action.REFRESH_REFUSED, {"cause": reason.value})
-                )
+                await store.record(_event(attempt, seen, Action.REFRESH_REFUSED, {"cause": reason.value}))
             raise InvalidGrant(f"session over: {reason}", reason=reason)
 
 
@@ -207,12 +222,6 @@ def _event(
         session=session.id,
         detail={"presented": attempt.token.generation, "current": session.generation, **detail},
     )
-
-
-def _is_named(deployment: Deployment, session: Session | None) -> bool:
-    """Whether a live revocation names the session or its account."""
-    live = deployment.live
-    return session is not None and (session.id in live.sessions or session.account in live.accounts)
 
 
 async def _other_party(attempt: _Attempt, seen: Session) -> dict[str, str | int | bool | None]:

@@ -112,6 +112,11 @@ class Ahead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Revived:
+    """The row stands and a live revocation names it: the store has lost the session's end.  It ends again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reused:
     """Somebody else holds a copy: this session ends."""
 
@@ -127,4 +132,4 @@ class Refused:
     reason: EndReason | None
 
 
-Decision = Rotated | Retried | Wait | Recovered | Healed | Ahead | Reused | Refused
+Decision = Rotated | Retried | Wait | Recovered | Healed | Ahead | Revived | Reused | Refused

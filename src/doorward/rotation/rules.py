@@ -17,6 +17,7 @@ from doorward.rotation.model import (
     Refused,
     Retried,
     Reused,
+    Revived,
     Rotated,
     Wait,
 )
@@ -43,7 +44,7 @@ def decide_refresh(
         now: the instant of the presentation by the store's clock, UTC.
         policy: the durations to judge by.
         store_identity: which store this is; it changes when a backup takes its place.
-        revoked: whether a live revocation names the session or its account.
+        revoked: whether a live revocation names the session, or a version of its account above the session's.
 
     RFC 9700 section 4.14.2; docs/concepts/rotation.md.
     """
@@ -52,10 +53,13 @@ def decide_refresh(
     over = decide_standing(session, account, now=now)
     if over is not None:
         return Refused(reason=over)
+    if revoked:
+        # Whichever generation it is: what ended before a backup took the store's place stays ended.
+        return Revived()
     if presented.generation == session.generation:
         return _decide_current(session, presented, now=now, policy=policy)
     if presented.generation > session.generation:
-        return _decide_ahead(session, presented, now=now, policy=policy, store_identity=store_identity, revoked=revoked)
+        return _decide_ahead(session, presented, now=now, policy=policy, store_identity=store_identity)
     if presented.generation == session.predecessor:
         return _decide_predecessor(session, presented, now=now, policy=policy)
     if presented.generation == session.displaced and now - session.made_at <= policy.grace:
@@ -106,10 +110,9 @@ def _decide_ahead(
     now: datetime,
     policy: RefreshPolicy,
     store_identity: str,
-    revoked: bool,
 ) -> Decision:
     # We issued it (the MAC says so), so the store has lost writes, not the client its honesty.
-    if not policy.heal_lost_writes or revoked or session.healed_in == store_identity:
+    if not policy.heal_lost_writes or session.healed_in == store_identity:
         return Ahead()
     past = replace(session, generation=presented.generation)
     return Healed(to=replace(next_generation(past, presented, now=now, policy=policy), healed_in=store_identity))

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from asyncio import TimerHandle, Transport
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 LARGEST_HEAD = 64 * 1024
 """Bytes of a request beside its body; an access token has 8 KiB at most."""
 
 RECEIVED_WITHIN = timedelta(seconds=30)
 """How long a client may take to send a request, or to begin its first.  Between two, uvicorn's keep-alive counts."""
+
+TAKEN_WITHIN = timedelta(seconds=10)
+"""How long a client may leave an answer lie that fills the buffers, before the connection is dropped."""
 
 _FIELD_FRAME = len(": \r\n")
 
@@ -30,6 +33,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._undelivered = 0
         self._progressed = False
         self._timer: TimerHandle | None = None
+        self._stalled: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
@@ -37,7 +41,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._stop_stalling()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stop_stalling()
+        self._stalled = self.loop.call_later(TAKEN_WITHIN.total_seconds(), self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._stop_stalling()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         self._progressed = False
@@ -82,8 +96,18 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             # Of a request that has not wholly come nothing has been done: it is not waited for when the server ends.
             self.transport.abort()
+        elif self._is_streaming:
+            # It has no end of its own; who reads it comes back elsewhere.
+            self.transport.close()
         else:
             super().shutdown()
+
+    @property
+    def _is_streaming(self) -> bool:
+        """Whether an answer is under way of which nobody has said how long it is."""
+        # uvicorn types it as if there were one from the beginning.
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is not None and not cycle.response_complete and cycle.chunked_encoding is True
 
     def _count(self, size: int) -> None:
         self._head += size
@@ -97,6 +121,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def _wait_for_request(self) -> None:
         self._stop_waiting()
         self._timer = self.loop.call_later(RECEIVED_WITHIN.total_seconds(), self.transport.abort)
+
+    def _stop_stalling(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:

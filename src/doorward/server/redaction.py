@@ -31,7 +31,7 @@ _SENSITIVE_NAME = re.compile(_NAMES, re.IGNORECASE)
 _PRIVATE_JWK_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "k", "oth"})
 
 _CREDENTIALS = re.compile(
-    r"dw[sr]_[A-Za-z0-9_\-]*"  # our handles and refresh tokens
+    r"dw[srv]_[A-Za-z0-9_\-]*"  # our handles, refresh tokens and verifiers' credentials
     r"|eyJ[A-Za-z0-9_\-]{6,}(?:\.[A-Za-z0-9_\-=]*){0,4}"  # anything of JOSE
     r"|\$argon2[a-z]{1,2}\$[^\s\"'\\]*"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",

@@ -34,7 +34,7 @@ from doorward.sessions.model import (
     Sighting,
     SignedIn,
 )
-from doorward.sessions.rules import decide_standing, is_held, is_sighting_due
+from doorward.sessions.rules import decide_standing, is_held, is_revoked, is_sighting_due
 from doorward.tokens.desk import Verified
 from doorward.tokens.statuses import take_number
 from doorward.wire.handle import SECRET_BYTES, Handle, hash_secret, parse_handle, write_handle
@@ -239,7 +239,12 @@ async def authenticate(deployment: Deployment, *, handle: Secret | None, bearer:
 
 
 async def authenticate_handle(deployment: Deployment, text: Secret) -> Principal:
-    """Tell who sent a session cookie; a look-up."""
+    """Tell who sent a session cookie; from memory while what is known of revocations is fresh, else by a look-up."""
+    asked = deployment.moment
+    if deployment.is_fresh:
+        remembered = deployment.cookies.get(text.reveal(), live=deployment.live, now=asked)
+        if remembered is not None:
+            return remembered
     handle = parse_handle(text.reveal())
     if handle is None:
         raise NotAuthenticated(detail="the session cookie was never ours")
@@ -247,11 +252,35 @@ async def authenticate_handle(deployment: Deployment, text: Secret) -> Principal
     if seen.session is None or not is_held(seen.session, handle.secret_hash):
         raise NotAuthenticated(detail="the session cookie is not of a session that we know")
     session, account = standing(seen)
+    if is_revoked(session, deployment.live):
+        await end_revived(deployment, session)
+        session, account = standing(await deployment.store.session(handle.key))
     if session.strategy != "session":
         raise NotAuthenticated(detail="the cookie is of a session that is not carried by a handle")
     if is_sighting_due(session, now=seen.at, idle=deployment.options.session_idle):
         await _touch(deployment, session)
-    return _principal(deployment, session, account)
+        session = replace(session, last_seen_at=seen.at)
+    principal = _principal(deployment, session, account)
+    if deployment.watches:
+        idle = deployment.options.session_idle
+        deployment.cookies.put(text.reveal(), principal, session, account, asked=asked, seen_at=seen.at, idle=idle)
+    return principal
+
+
+async def end_revived(deployment: Deployment, session: Session) -> None:
+    """End a session that stands although a live revocation names it: a backup has taken the store's place.
+
+    Otherwise it would be good again once the revocation has died.
+    """
+    # Looked at anew: a change of roles may have moved it on between the look and the arrival of the revocation.
+    seen = await deployment.store.session(session.key)
+    if seen.session is None or not is_revoked(seen.session, deployment.live):
+        return
+    ending = deployment.ending(EndReason.ADMIN, Actor(name="housekeeping"))
+    ended = await deployment.store.end_session(session.id, ending)
+    if ended is not None:
+        deployment.live.merge(ended.revocations)
+        _log.error("the store has lost writes: session %s had ended, and is ended again", session.id)
 
 
 async def _touch(deployment: Deployment, session: Session) -> None:

@@ -6,6 +6,7 @@ import hmac
 from datetime import datetime, timedelta
 
 from doorward.accounts.model import Owner
+from doorward.revocation.model import LiveSet
 from doorward.sessions.model import EndReason, Session
 
 
@@ -41,6 +42,12 @@ def decide_standing(session: Session, account: Owner, *, now: datetime) -> EndRe
     return None
 
 
+def is_revoked(session: Session, live: LiveSet) -> bool:
+    """Decide whether a live revocation names a session, or a version of its account above the one it stands under."""
+    named = live.revokes(session=session.id, account=session.account, version=session.account_version, token="")
+    return named is not None
+
+
 def goes_on(session: Session, account: Owner) -> bool:
     """Decide whether nobody has ended a session; it may have expired."""
     return session.ended_at is None and account.disabled_at is None and session.account_version == account.version
@@ -55,6 +62,11 @@ SEEN_AT_MOST_EVERY = timedelta(minutes=1)
 """How often a session's last use is written."""
 
 
+def decide_next_sighting(session: Session, *, idle: timedelta) -> datetime:
+    """Decide from when on the use of a session is written: once a minute, oftener where the idle limit is short."""
+    return session.last_seen_at + min(SEEN_AT_MOST_EVERY, idle / 4)
+
+
 def is_sighting_due(session: Session, *, now: datetime, idle: timedelta) -> bool:
-    """Decide whether the use of a session is written now: once a minute, oftener where the idle limit is short."""
-    return now - session.last_seen_at >= min(SEEN_AT_MOST_EVERY, idle / 4)
+    """Decide whether the use of a session is written now."""
+    return now >= decide_next_sighting(session, idle=idle)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doorward.errors import ConfigurationError, Problem
-from doorward.ports import Clock, Knowledge, Store
+from doorward.ports import Announcements, Clock, Knowledge, Store
 from doorward.stores.clock import system_clock
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def open_store(
     clock: Clock | None = None,
     blocking: bool = False,
     memcached_url: str | None = None,
+    redis_url: str | None = None,
     knowledge: Callable[[], Knowledge | None] = lambda: None,
 ) -> Store:
     """The store that an address names; ``await store.open()`` makes it ready.
@@ -30,14 +31,22 @@ def open_store(
             ``postgresql://user:password@host:port/database`` or ``memory:``.
         clock: the store's time; by default the database's own, or this machine's where it has none.
         blocking: whether it is used from synchronous code, in the caller's thread (``run_blocking``).
-        memcached_url: ``memcached://host:port,host:port``, to keep what cookies' requests look up there as well.
+        memcached_url: ``memcached://host:port,host:port``, to keep there as well what cookies' requests look up; a
+            blocking store keeps away from it.
+        redis_url: ``redis://user:password@host:port/0``, or another address that ``docs/guides/redis.md`` names, to
+            keep sessions there instead of in the database.
         knowledge: what a cache is checked against, or None before it is known.
 
     Raises:
         ConfigurationError: the address names no store that there is.
     """
+    if redis_url is not None:
+        return _with_redis(database_url, redis_url, memcached_url, clock=clock, blocking=blocking)
     if memcached_url is not None:
-        return _cached(database_url, memcached_url, knowledge, clock=clock, blocking=blocking)
+        # Made in any case: an address that cannot be used is refused by the command line as well.
+        cached = _cached(database_url, memcached_url, knowledge, clock=clock)
+        if not blocking:
+            return cached
     if database_url == "memory:":
         from doorward.stores.memory import MemoryStore
 
@@ -59,7 +68,6 @@ def _cached(
     knowledge: Callable[[], Knowledge | None],
     *,
     clock: Clock | None,
-    blocking: bool,
 ) -> Store:
     from doorward.stores.memcached_servers import Servers, parse_memcached
 
@@ -68,11 +76,23 @@ def _cached(
         raise ConfigurationError([_NOTHING_TO_CACHE])
     from doorward.stores.memcached import CachedSqlStore
 
+    return CachedSqlStore(_runner(database_url, clock=clock), Servers(addresses), knowledge)
+
+
+def _with_redis(
+    database_url: str, redis_url: str, memcached_url: str | None, *, clock: Clock | None, blocking: bool
+) -> Store:
+    from doorward.stores.redis import redis_store
+
+    if database_url == "memory:":
+        raise ConfigurationError([_HALF_IN_MEMORY])
+    if memcached_url is not None:
+        raise ConfigurationError([_CACHE_BEFORE_REDIS])
     runner = _runner(database_url, clock=clock, blocking=blocking)
-    return CachedSqlStore(runner, None if blocking else Servers(addresses), knowledge)
+    return redis_store(runner, redis_url, clock=clock, blocking=blocking)
 
 
-def _runner(database_url: str, *, clock: Clock | None, blocking: bool) -> Runner:
+def _runner(database_url: str, *, clock: Clock | None, blocking: bool = False) -> Runner:
     if is_postgres(database_url):
         from doorward.stores.sql.postgres import postgres_runner
 
@@ -82,6 +102,21 @@ def _runner(database_url: str, *, clock: Clock | None, blocking: bool) -> Runner
     from doorward.stores.sql.sqlite import sqlite_runner
 
     return sqlite_runner(place, clock=clock or system_clock, blocking=blocking)
+
+
+def open_announcements(database_url: str) -> Announcements | None:
+    """Where servers on this database tell each other what they revoke; None where they have to read.
+
+    For an event loop.
+
+    Args:
+        database_url: as for ``open_store``.
+    """
+    if not is_postgres(database_url):
+        return None
+    from doorward.stores.sql.announcing import postgres_announcements
+
+    return postgres_announcements(database_url)
 
 
 def migrate(database_url: str) -> Migration:
@@ -152,6 +187,20 @@ _NOTHING_TO_CACHE = Problem(
     id="DW058",
     message="There is no cache before memory:, which is as quick and dies with the process.",
     remedy="Name a database, or leave DOORWARD_MEMCACHED_URL out.",
+)
+
+
+_HALF_IN_MEMORY = Problem(
+    id="DW056",
+    message="Sessions in Redis would outlive the accounts that memory: forgets.",
+    remedy="Name a database, or leave DOORWARD_REDIS_URL out.",
+)
+
+
+_CACHE_BEFORE_REDIS = Problem(
+    id="DW056",
+    message="Memcached is a cache before sessions in the database; Redis answers as quickly by itself.",
+    remedy="Leave DOORWARD_MEMCACHED_URL out, or DOORWARD_REDIS_URL.",
 )
 
 

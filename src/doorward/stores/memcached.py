@@ -4,16 +4,17 @@ Kept are sessions that a handle carries: what a cookie's request looks up.  What
 of the database.  An entry is answered only while all of this holds, else the database is asked:
 
 - it was made by a holder of the deployment's secret, for this session: whoever can write to Memcached makes no session;
-- what this process knows of revocations is fresh, and names neither the session, nor its handle, nor a newer version
-  of its account;
+- what this process knows of revocations is fresh, and names neither the session nor a newer version of its account;
 - it is younger than ``MOST_AGE``, which is less than revocations live: an entry that is stale for whatever reason is
   refused by the revocation first and by its age afterwards;
 - the session stands, and its use has not to be written: so ``last_seen_at`` moves as it does without a cache.
 
 So correctness never depends on what reaches Memcached.  That sessions end *at once* on all servers does: after the
-commit of whatever revokes them, something takes their place that is no session (they are buried).  Whoever has read the
-row before puts it only where everything still stands as it was before he read (``add``, ``cas``): late, he comes to
-nothing.
+commit of whatever revokes them, something takes their place that is no session (they are buried).  Whoever reads a row
+puts it only where everything still stands as it was before he read (``add``, ``cas``): late, he comes to nothing.
+
+Synchronous hosts and the command line do not watch what others revoke, and keep away from the cache altogether: what
+they end is refused elsewhere with the next read of the revocations.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -31,15 +32,15 @@ from typing import Any, TypeVar, get_type_hints
 import msgspec
 from sqlalchemy import or_, select
 
-from doorward.accounts.model import Account, AccountChanged, Owner
+from doorward.accounts.model import AccountChanged, Owner
 from doorward.ports import Knowledge
 from doorward.revocation.model import Kind, Revocation
-from doorward.secret import Secret
-from doorward.sessions.model import AccountMoved, Ended, Ending, Session, Sighting, Started
+from doorward.sessions.model import Ended, Session, Sighting, Started
 from doorward.sessions.rules import decide_standing, is_sighting_due
 from doorward.stores.memcached_connection import MOST_BYTES, Place
 from doorward.stores.memcached_servers import Servers
-from doorward.stores.sql import accounts, revocations, schema
+from doorward.stores.sql import schema
+from doorward.stores.sql.rotation import Rotate
 from doorward.stores.sql.runners import Runner, Statement
 from doorward.stores.sql.store import SqlStore
 from doorward.stores.sql.transaction import Transaction
@@ -69,14 +70,12 @@ class CachedSqlStore(SqlStore):
 
     Args:
         runner: decides in which thread and transaction statements run.
-        servers: of Memcached; None in synchronous hosts and on the command line, which do not watch what others
-            revoke.  They neither read the cache nor bury there: what they end is refused elsewhere with the next read
-            of the revocations, within a second.
+        servers: of Memcached.
         knowledge: what this process knows of revocations, or None before the deployment is open.
     """
 
-    def __init__(self, runner: Runner, servers: Servers | None, knowledge: Callable[[], Knowledge | None]) -> None:
-        super().__init__(runner if servers is None else _Burying(runner, self._bury))
+    def __init__(self, runner: Runner, servers: Servers, knowledge: Callable[[], Knowledge | None]) -> None:
+        super().__init__(_Burying(runner, self._bury))
         self._servers = servers
         self._knowledge = knowledge
         self._noted: tuple[float, datetime] | None = None
@@ -84,17 +83,15 @@ class CachedSqlStore(SqlStore):
 
     async def open(self) -> None:
         await super().open()
-        if self._servers is not None:
-            await self._servers.open()
+        await self._servers.open()
 
     async def close(self) -> None:
-        if self._servers is not None:
-            await self._servers.close()
+        await self._servers.close()
         await super().close()
 
     async def session(self, key: int) -> Sighting:
         knowledge = self._knowledge()
-        if self._servers is None or knowledge is None or not knowledge.is_fresh:
+        if knowledge is None or not knowledge.is_fresh:
             return await super().session(key)
         name = self._name(knowledge, key)
         place = await self._servers.look(name)
@@ -109,36 +106,6 @@ class CachedSqlStore(SqlStore):
             if len(value) <= MOST_BYTES:
                 self._servers.fill(name, value, seen=place, keep_for=MOST_AGE)
         return seen
-
-    async def change_password(
-        self,
-        seen: Account,
-        password_hash: Secret,
-        *,
-        keep: Session | None,
-        new_secret_hash: bytes | None,
-        ending: Ending,
-    ) -> Ended | AccountMoved:
-        """As in the port; and the handle that the kept session had is revoked by an entry of its own.
-
-        The session goes on and has none, and its account has none as its tokens stay good: nothing else would tell a
-        cache that the old handle opens it no more.
-        """
-
-        def change(tx: Transaction) -> Ended | AccountMoved:
-            outcome = accounts.change_password(
-                tx, seen=seen, password_hash=password_hash, keep=keep, new_secret_hash=new_secret_hash, ending=ending
-            )
-            if isinstance(outcome, AccountMoved) or keep is None or not _is_cached(keep) or new_secret_hash is None:
-                return outcome
-            moved = Revocation(kind=Kind.TOKEN, id=_handle_id(keep), dies_at=tx.now + ending.remember_for)
-            revocations.write(tx, [moved])
-            return replace(outcome, revocations=(*outcome.revocations, moved))
-
-        outcome = await self._runner.write(change)
-        if keep is not None:
-            await self._bury([keep.key])
-        return outcome
 
     # What is kept
 
@@ -173,7 +140,7 @@ class CachedSqlStore(SqlStore):
 
     async def _bury(self, keys: Sequence[int]) -> None:
         knowledge = self._knowledge()
-        if self._servers is not None and knowledge is not None and keys:
+        if knowledge is not None and keys:
             names = [self._name(knowledge, key) for key in keys]
             await self._servers.put(names, _BURIED, keep_for=BURIED_FOR)
 
@@ -198,19 +165,13 @@ def _is_worth_keeping(seen: Sighting, knowledge: Knowledge) -> bool:
 def _standing(entry: Entry, knowledge: Knowledge, *, now: datetime) -> Sighting | None:
     """The session of an entry, unless it has been revoked, is over or is to be touched: then the database is asked."""
     session, owner = entry.session, entry.owner
-    revoked = knowledge.live.revokes(
-        session=session.id, account=owner.id, version=owner.version, token=_handle_id(session)
-    )
-    if revoked is not None or decide_standing(session, owner, now=now) is not None:
+    if session.id in knowledge.live.sessions or owner.version < knowledge.live.accounts.get(owner.id, 0):
+        return None
+    if decide_standing(session, owner, now=now) is not None:
         return None
     if is_sighting_due(session, now=now, idle=knowledge.options.session_idle):
         return None
     return Sighting(session=session, account=owner, at=now)
-
-
-def _handle_id(session: Session) -> str:
-    """What a revocation calls the session's handle; its hash, as all that is kept of it."""
-    return f"handle:{session.secret_hash.hex()}"
 
 
 # Entries
@@ -309,6 +270,10 @@ class _Burying:
         return await self._runner.read(statement)
 
     async def write(self, statement: Statement[T]) -> T:
+        if _is_rotation(statement):
+            # It revokes nothing, and has a quicker way of its own.
+            return await self._runner.write(statement)
+
         def write(tx: Transaction) -> tuple[T, Sequence[int]]:
             result = statement(tx)
             # By a name of its own: narrowed, it would not be a ``T`` any more.
@@ -321,6 +286,10 @@ class _Burying:
         result, keys = await self._runner.write(write)
         await self._bury(keys)
         return result
+
+
+def _is_rotation(statement: object) -> bool:
+    return isinstance(statement, Rotate)
 
 
 def _revoked_by(result: object) -> Sequence[Revocation]:

@@ -26,6 +26,7 @@ from doorward.stores import records
 from doorward.stores.clock import system_clock
 from doorward.stores.memory_tables import Tables
 from doorward.stores.paging import LONGEST_QUERY, event_before, folded, limit_of, searchable
+from doorward.verifiers.model import StoredVerifier
 from doorward.wire.identifiers import new_identifier
 
 
@@ -39,8 +40,8 @@ class MemoryStore:
     def __init__(self, clock: Clock = system_clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._tables = Tables()
         self._identity = new_identifier(secrets.token_bytes)
+        self._tables = Tables(identity=self._identity)
 
     # Accounts
 
@@ -111,7 +112,11 @@ class MemoryStore:
             tables.write(records.password_changed(account, ending.actor), at=now)
             for session in kept:
                 tables.move(session, account.version, new_secret_hash, ending.actor, at=now)
-            return tables.end_each([session for session in live if session not in kept], ending, at=now)
+            others = [session for session in live if session not in kept]
+            if records.is_account_entry_enough(keep, new_secret_hash):
+                over = tables.end(others, ending, at=now).sessions
+                return Ended(sessions=over, revocations=tables.revoke_before(account, ending, at=now))
+            return tables.end_each(others, ending, at=now)
 
     async def rehash_password(self, seen: Account, password_hash: Secret, *, actor: Actor) -> bool:
         with self._lock:
@@ -239,25 +244,70 @@ class MemoryStore:
         with self._lock:
             now = self._clock()
             live = tuple(entry for entry in self._tables.revocations if entry.dies_at > now)
-            return Snapshot(revocations=live, as_of=now)
+            return Snapshot(revocations=live, as_of=now, identity=self._tables.identity)
 
     async def revoke(self, revocations: Sequence[Revocation]) -> None:
         with self._lock:
             self._tables.revocations.merge(revocations)
+
+    async def write_back(self, revocations: Sequence[Revocation], ending: Ending) -> Ended:
+        with self._lock:
+            self._tables.revocations.merge(revocations)
+            return self._tables.end_again(revocations, ending, at=self._clock())
+
+    async def renew_identity(self, known: str, event: AuditEvent) -> None:
+        with self._lock:
+            if self._tables.identity == known:
+                self._tables.identity = new_identifier(secrets.token_bytes)
+                self._tables.write(event, at=self._clock())
+            self._identity = self._tables.identity
 
     async def keys(self) -> Sequence[StoredKey]:
         with self._lock:
             return tuple(sorted(self._tables.keys.values(), key=lambda key: (key.created_at, key.kid)))
 
     async def change_keys(
-        self, seen: Sequence[StoredKey], to: Sequence[StoredKey], events: Sequence[AuditEvent]
+        self,
+        seen: Sequence[StoredKey],
+        to: Sequence[StoredKey],
+        events: Sequence[AuditEvent],
+        *,
+        revocations: Sequence[Revocation] = (),
     ) -> bool:
         with self._lock:
             if {key.kid: key for key in seen} != self._tables.keys:
                 return False
             self._tables.keys = {key.kid: key for key in to}
+            self._tables.revocations.merge(revocations)
             self._tables.write(*events, at=self._clock())
             return True
+
+    # Verifiers
+
+    async def add_verifier(self, verifier: StoredVerifier, *, actor: Actor) -> bool:
+        with self._lock:
+            known = self._tables.verifiers
+            if verifier.id in known or any(each.name == verifier.name for each in known.values()):
+                return False
+            known[verifier.id] = verifier
+            self._tables.write(records.verifier_added(verifier, actor), at=self._clock())
+            return True
+
+    async def verifier(self, verifier_id: str) -> StoredVerifier | None:
+        with self._lock:
+            return self._tables.verifiers.get(verifier_id)
+
+    async def verifiers(self) -> Sequence[StoredVerifier]:
+        with self._lock:
+            return tuple(sorted(self._tables.verifiers.values(), key=lambda verifier: verifier.name))
+
+    async def revoke_verifier(self, name: str, *, actor: Actor) -> bool:
+        with self._lock:
+            found = [each for each in self._tables.verifiers.values() if each.name == name]
+            for verifier in found:
+                del self._tables.verifiers[verifier.id]
+                self._tables.write(records.verifier_revoked(verifier, actor), at=self._clock())
+            return bool(found)
 
     # The trail
 

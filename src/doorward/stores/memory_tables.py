@@ -16,18 +16,21 @@ from doorward.revocation.model import LiveSet, Revocation
 from doorward.sessions.model import Ended, Ending, Session, Sighting, ended
 from doorward.sessions.rules import decide_standing
 from doorward.stores import records
+from doorward.verifiers.model import StoredVerifier
 
 
 @dataclass(slots=True)
 class Tables:
     """What a database would hold."""
 
+    identity: str
     accounts: dict[str, Account] = field(default_factory=dict)
     emails: dict[str, str] = field(default_factory=dict)
     sessions: dict[int, Session] = field(default_factory=dict)
     session_keys: dict[str, int] = field(default_factory=dict)
     revocations: LiveSet = field(default_factory=LiveSet)
     keys: dict[str, StoredKey] = field(default_factory=dict)
+    verifiers: dict[str, StoredVerifier] = field(default_factory=dict)
     trail: dict[int, AuditEvent] = field(default_factory=dict)
     last_event: int = 0
     secret_check: str | None = None
@@ -90,6 +93,21 @@ class Tables:
         """End sessions, each revoked by its own entry."""
         over = self.end(sessions, ending, at=at)
         self.revocations.merge(over.revocations)
+        return over
+
+    def end_again(self, lost: Iterable[Revocation], ending: Ending, *, at: datetime) -> Ended:
+        """End what stands though an entry names it, each revoked by its own entry; raise versions to the entries'."""
+        live = LiveSet(lost)
+        named = [
+            row
+            for row in self.live(self.sessions.values(), at=at)
+            if live.revokes(session=row.id, account=row.account, version=row.account_version, token="")
+        ]
+        over = self.end_each(named, ending, at=at)
+        for account_id, version in live.accounts.items():
+            account = self.accounts.get(account_id)
+            if account is not None:
+                self.accounts[account_id] = replace(account, version=max(account.version, version))
         return over
 
     def revoke_before(self, account: Account, ending: Ending, *, at: datetime) -> tuple[Revocation, ...]:

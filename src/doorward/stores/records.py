@@ -13,6 +13,7 @@ from doorward.accounts.model import Account, AccountChange
 from doorward.audit.model import Action, Actor, AuditEvent
 from doorward.revocation.model import Kind, Revocation
 from doorward.sessions.model import Ended, Ending, EndReason, Session
+from doorward.verifiers.model import StoredVerifier
 
 
 def ended_sessions(sessions: Iterable[Session], ending: Ending, *, at: datetime) -> Ended:
@@ -43,6 +44,15 @@ def dated(seen: Session, to: Session, *, at: datetime) -> Session:
 def account_revoked(account: Account, ending: Ending, *, at: datetime) -> Revocation:
     """The entry by which everything issued under an earlier version of the account stops being accepted."""
     return Revocation(kind=Kind.ACCOUNT, id=account.id, value=account.version, dies_at=at + ending.remember_for)
+
+
+def is_account_entry_enough(keep: Session | None, new_secret_hash: bytes | None) -> bool:
+    """Decide whether a changed password is told by the account's entry alone, instead of one a session.
+
+    A kept session that moves to another handle carries no tokens, which that entry would refuse; and it has to be told:
+    whoever remembers the old handle must forget it.
+    """
+    return keep is None or new_secret_hash is not None
 
 
 def because(ending: Ending, reason: EndReason) -> Ending:
@@ -121,7 +131,28 @@ def session_ended(session: Session, actor: Actor) -> AuditEvent:
 
 
 def refresh_rotated(session: Session, actor: Actor) -> AuditEvent:
-    return _of_session(Action.REFRESH_ROTATED, session, actor, {"generation": session.generation})
+    return _of_session(Action.REFRESH_ROTATED, session, actor, rotated_detail(session.generation))
+
+
+def rotated_detail(generation: int) -> dict[str, str | int | bool | None]:
+    """The detail of ``refresh.rotated``.
+
+    Args:
+        generation: which the rotation made.
+    """
+    return {"generation": generation}
+
+
+def verifier_added(verifier: StoredVerifier, actor: Actor) -> AuditEvent:
+    return AuditEvent(action=Action.VERIFIER_ADDED, actor=actor, detail=_named(verifier))
+
+
+def verifier_revoked(verifier: StoredVerifier, actor: Actor) -> AuditEvent:
+    return AuditEvent(action=Action.VERIFIER_REVOKED, actor=actor, detail=_named(verifier))
+
+
+def _named(verifier: StoredVerifier) -> dict[str, str | int | bool | None]:
+    return {"verifier": verifier.name, "id": verifier.id}
 
 
 def _of_session(

@@ -13,6 +13,7 @@ from doorward.keys.model import Algorithm, StoredKey
 from doorward.options import FIRST_PARTY
 from doorward.sessions.model import Ending, EndReason, NewSession, Session
 from doorward.testing.clock import NOON
+from doorward.verifiers.model import StoredVerifier
 
 IDLE = timedelta(hours=12)
 ABSOLUTE = timedelta(days=30)
@@ -68,6 +69,11 @@ def an_ending(reason: EndReason = EndReason.SIGNED_OUT, **changes: Any) -> Endin
     """An end for a reason, by the account itself."""
     actor = Actor(name=an_account().id, origin=Origin(ip="192.0.2.1", user_agent="Tester/1.0"))
     return replace(Ending(reason=reason, actor=actor, remember_for=timedelta(seconds=1020)), **changes)
+
+
+def a_verifier(number: int = 1, **changes: Any) -> StoredVerifier:
+    fields = {"id": f"verify{number:02d}", "name": f"verifier-{number}", "secret_hash": bytes([number]) * 32}
+    return StoredVerifier(**{**fields, "created_at": NOON, **changes})
 
 
 def a_signing_key(number: int = 1, **changes: Any) -> StoredKey:

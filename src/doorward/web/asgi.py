@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import timedelta
 from typing import Any
 
 from doorward.doorward import Doorward
 from doorward.errors import DoorwardError
 from doorward.http.api import Api, Observer
 from doorward.http.caller import authenticate_request
-from doorward.http.message import LARGEST_BODY, Request, Response, join_headers
+from doorward.http.message import LARGEST_BODY, ByteStream, Request, Response, join_headers
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -19,6 +21,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _HTTP_OF = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+TAKEN_WITHIN = timedelta(seconds=15)
+"""How long a client may take for the next part of a stream before the connection is dropped."""
 
 
 class DoorwardApp:
@@ -52,7 +57,10 @@ class DoorwardApp:
             return  # the client has gone
         request = request_of(scope, body)
         response = await self._api.answer(request)
-        await send_response(response, send, head=request.method == "HEAD")
+        if response.stream is None:
+            await send_response(response, send, head=request.method == "HEAD")
+        else:
+            await send_stream(response, response.stream, receive, send)
 
 
 def request_of(scope: Scope, body: bytes = b"") -> Request:
@@ -102,11 +110,49 @@ async def read_body(scope: Scope, receive: Receive) -> bytes | None:
 
 async def send_response(response: Response, send: Send, *, head: bool = False) -> None:
     """Send an answer; to HEAD everything but the body."""
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-    if response.status != 204:
+    headers = _raw(response)
+    if response.status not in {204, 304}:
         headers.append((b"content-length", str(len(response.body)).encode("latin-1")))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else response.body})
+
+
+def _raw(response: Response) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+
+
+async def send_stream(response: Response, stream: ByteStream, receive: Receive, send: Send) -> None:
+    """Send an answer that comes bit by bit, until it ends, or the client goes or does not take it."""
+    sending = asyncio.ensure_future(_send_parts(response, stream, send))
+    leaving = asyncio.ensure_future(_until_gone(receive))
+    try:
+        await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        sending.cancel()
+        # To their very end, also when this is cancelled itself: nobody else waits for them.
+        await asyncio.gather(sending, leaving, return_exceptions=True)
+        await stream.aclose()
+    error = None if sending.cancelled() else sending.exception()
+    # Who does not take it is left without an end: the server drops the connection.
+    if error is not None and not isinstance(error, TimeoutError):
+        raise error
+
+
+async def _send_parts(response: Response, stream: ByteStream, send: Send) -> None:
+    await send({"type": "http.response.start", "status": response.status, "headers": _raw(response)})
+    async for part in stream:
+        async with asyncio.timeout(TAKEN_WITHIN.total_seconds()):
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _until_gone(receive: Receive) -> None:
+    """Comes back when the client has gone.  Of a request without a body at most one message comes before that."""
+    for _ in range(2):
+        if (await receive())["type"] == "http.disconnect":
+            return
+    await asyncio.Event().wait()
 
 
 async def serve_lifespan(auth: Doorward, receive: Receive, send: Send) -> None:

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from inspect import iscoroutinefunction
 from typing import Any
 
-from starlette.authentication import BaseUser, UnauthenticatedUser
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection, Request
@@ -21,28 +20,12 @@ from doorward.errors import DoorwardError, NotAuthenticated
 from doorward.http.problems import problem_of
 from doorward.principal import Principal
 from doorward.web.asgi import AuthenticationMiddleware, DoorwardApp, request_of
+from doorward.web.starlette_users import SignedInUser, set_user
+
+__all__ = ["Doorward", "SignedInUser", "UserMiddleware", "principal_of"]
 
 Endpoint = Callable[..., Any]
 """``def endpoint(request)``, synchronous or not."""
-
-
-class SignedInUser(BaseUser):
-    """What ``request.user`` is when somebody is signed in."""
-
-    def __init__(self, principal: Principal) -> None:
-        self.principal = principal
-
-    @property
-    def is_authenticated(self) -> bool:
-        return True
-
-    @property
-    def display_name(self) -> str:
-        return self.principal.subject
-
-    @property
-    def identity(self) -> str:
-        return self.principal.subject
 
 
 class Doorward(doorward.Doorward):
@@ -113,8 +96,7 @@ class UserMiddleware:
 
     async def _with_user(self, scope: Scope, receive: Receive, send: Send) -> None:
         if "doorward.principal" in scope:
-            principal = scope["doorward.principal"]
-            scope["user"] = UnauthenticatedUser() if principal is None else SignedInUser(principal)
+            set_user(scope)
         await self._app(scope, receive, send)
 
 

@@ -51,6 +51,13 @@ def locked(tx: Transaction, account_id: str) -> Account | None:
     return None if row is None else account_of(row)
 
 
+def shared(tx: Transaction, account_id: str) -> Account | None:
+    """An account that others may read at the same time, and nobody changes before this transaction has ended."""
+    statement = select(*ACCOUNT).where(_account.c.id == account_id).with_for_update(read=True)
+    row = tx.connection.execute(statement).one_or_none()
+    return None if row is None else account_of(row)
+
+
 def find(tx: Transaction, *, query: str, after: str | None, limit: int) -> Sequence[Account]:
     if len(query) > LONGEST_QUERY:
         return ()
@@ -70,7 +77,7 @@ def change(tx: Transaction, *, account_id: str, change: AccountChange, ending: E
     after = records.changed(before, change, at=tx.now)
     if after == before:
         return AccountChanged(account=after)
-    tx.connection.execute(update(_account).where(_account.c.id == account_id).values(account_values(after)))
+    write(tx, after)
     trail.write(tx, *records.account_changes(before, after, ending.actor))
     if after.version == before.version:
         return AccountChanged(account=after)
@@ -94,17 +101,16 @@ def change_password(
     new_secret_hash: bytes | None,
     ending: Ending,
 ) -> Ended | AccountMoved:
-    statement = (
-        update(_account)
-        .where(_account.c.id == seen.id, _account.c.version == seen.version)
-        .values(password_hash=password_hash, version=_account.c.version + 1)
-    )
-    if tx.connection.execute(statement).rowcount == 0:
+    if not set_password(tx, seen, password_hash):
         return AccountMoved()
     trail.write(tx, records.password_changed(seen, ending.actor))
     if keep is not None:
         _move(tx, keep, seen, new_secret_hash, ending.actor)
     over = live.end(tx, _UNDER_VERSION, ending, of_account=seen.id, seen_version=seen.version)
+    if records.is_account_entry_enough(keep, new_secret_hash):
+        entry = records.account_revoked(replace(seen, version=seen.version + 1), ending, at=tx.now)
+        revocations.write(tx, [entry])
+        return Ended(sessions=live.tell(tx, over, ending).sessions, revocations=(entry,))
     return live.tell_each(tx, over, ending)
 
 
@@ -117,8 +123,22 @@ def rehash_password(tx: Transaction, *, seen: Account, password_hash: Secret, ac
     return True
 
 
-def raise_version(tx: Transaction, account: Account) -> Account:
-    raised = replace(account, version=account.version + 1)
+def write(tx: Transaction, account: Account) -> None:
+    tx.connection.execute(update(_account).where(_account.c.id == account.id).values(account_values(account)))
+
+
+def set_password(tx: Transaction, seen: Account, password_hash: Secret) -> bool:
+    """Set a password and raise the version, where that is still the one seen."""
+    statement = (
+        update(_account)
+        .where(_account.c.id == seen.id, _account.c.version == seen.version)
+        .values(password_hash=password_hash, version=_account.c.version + 1)
+    )
+    return tx.connection.execute(statement).rowcount != 0
+
+
+def raise_version(tx: Transaction, account: Account, *, to: int | None = None) -> Account:
+    raised = replace(account, version=account.version + 1 if to is None else to)
     tx.connection.execute(update(_account).where(_account.c.id == account.id).values(version=raised.version))
     return raised
 

@@ -8,7 +8,8 @@ from sqlalchemy import delete, insert, select
 
 from doorward.audit.model import AuditEvent
 from doorward.keys.model import StoredKey
-from doorward.stores.sql import schema, trail
+from doorward.revocation.model import Revocation
+from doorward.stores.sql import revocations, schema, trail
 from doorward.stores.sql.rows import KEY, key_of, key_values
 from doorward.stores.sql.transaction import Transaction
 
@@ -21,7 +22,12 @@ def read(tx: Transaction) -> Sequence[StoredKey]:
 
 
 def change(
-    tx: Transaction, *, seen: Sequence[StoredKey], to: Sequence[StoredKey], events: Sequence[AuditEvent]
+    tx: Transaction,
+    *,
+    seen: Sequence[StoredKey],
+    to: Sequence[StoredKey],
+    events: Sequence[AuditEvent],
+    revoked: Sequence[Revocation] = (),
 ) -> bool:
     # Who changes the set holds the store's own row meanwhile: the keys to lock may not be there yet.
     tx.connection.execute(select(schema.meta.c.value).where(schema.meta.c.name == "identity").with_for_update())
@@ -30,5 +36,6 @@ def change(
     tx.connection.execute(delete(_key))
     if to:
         tx.connection.execute(insert(_key), [key_values(key) for key in to])
+    revocations.write(tx, revoked)
     trail.write(tx, *events)
     return True

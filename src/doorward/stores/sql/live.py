@@ -19,22 +19,35 @@ _session, _account = schema.session, schema.account
 NOW = bindparam("now", type_=Instant())
 USED_UNTIL = bindparam("used_until", type_=Instant())
 
-GOES_ON = and_(_session.c.ended_at.is_(None), _session.c.idle_expires_at > NOW, _session.c.expires_at > NOW)
-"""The session has neither been ended nor expired; says nothing of its account."""
 
-STANDS = and_(
-    GOES_ON,
-    exists().where(
+def goes_on(now: ColumnElement[Any]) -> ColumnElement[bool]:
+    """The session has neither been ended nor expired at an instant; says nothing of its account."""
+    return and_(_session.c.ended_at.is_(None), _session.c.idle_expires_at > now, _session.c.expires_at > now)
+
+
+def stands(now: ColumnElement[Any]) -> ColumnElement[bool]:
+    """The session is live at an instant: ``decide_standing`` in SQL."""
+    enabled = exists().where(
         _account.c.id == _session.c.account,
         _account.c.version == _session.c.account_version,
         _account.c.disabled_at.is_(None),
-    ),
-)
-"""The session is live: ``decide_standing`` in SQL."""
+    )
+    return and_(goes_on(now), enabled)
 
-LAST_SEEN_AT = later(_session.c.last_seen_at, NOW)
-IDLE_EXPIRES_AT = earlier(later(_session.c.idle_expires_at, USED_UNTIL), _session.c.expires_at)
-"""``decide_idle_expiry`` in SQL."""
+
+def last_seen_at(now: ColumnElement[Any]) -> ColumnElement[Any]:
+    return later(_session.c.last_seen_at, now)
+
+
+def idle_expires_at(used_until: ColumnElement[Any]) -> ColumnElement[Any]:
+    """``decide_idle_expiry`` in SQL, of a session that is used now and may then rest until an instant."""
+    return earlier(later(_session.c.idle_expires_at, used_until), _session.c.expires_at)
+
+
+GOES_ON = goes_on(NOW)
+STANDS = stands(NOW)
+LAST_SEEN_AT = last_seen_at(NOW)
+IDLE_EXPIRES_AT = idle_expires_at(USED_UNTIL)
 
 
 def hold(tx: Transaction, where: ColumnElement[bool]) -> None:

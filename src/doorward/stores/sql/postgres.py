@@ -55,14 +55,24 @@ def postgres_runner(database_url: str, *, clock: Clock | None = None, blocking: 
         ConfigurationError: the address cannot be used, or the drivers are not installed.
     """
     address = parse_postgres(database_url)
-    _need_drivers()
+    need_drivers()
     # Late: it takes most of a second, which whoever keeps SQLite is spared.
+    from doorward.stores.sql.postgres_hot_path import HotPath, lanes_of
     from doorward.stores.sql.postgres_runners import AsyncpgRunner, PsycopgRunner
 
     if blocking:
         engine = psycopg_engine(address, answer_timeout=ANSWER_TIMEOUT)
         return PsycopgRunner(address, engine, ready=_refuse_unready, clock=clock)
-    return AsyncpgRunner(address, partial(_asyncpg_engine, address), ready=_refuse_unready, clock=clock)
+    lanes = lanes_of(address.pool_size)
+    return AsyncpgRunner(
+        address,
+        partial(_asyncpg_engine, address, pool_size=address.pool_size - 2 * lanes),
+        ready=_refuse_unready,
+        clock=clock,
+        hot_path=partial(HotPath, address, partial(connect_asyncpg, address), lanes=lanes, clock=clock)
+        if lanes
+        else None,
+    )
 
 
 def migrate_postgres(database_url: str) -> Migration:
@@ -74,7 +84,7 @@ def migrate_postgres(database_url: str) -> Migration:
         StoreUnavailable: not now.
     """
     address = parse_postgres(database_url)
-    _need_drivers()
+    need_drivers()
     engine = psycopg_engine(address, answer_timeout=None)
     try:
         with engine.begin() as connection:
@@ -123,11 +133,11 @@ def _settings() -> dict[str, str]:
     }
 
 
-def _pool(address: PostgresAddress) -> dict[str, Any]:
+def _pool(pool_size: int) -> dict[str, Any]:
     return {
         # An error repeats its parameters otherwise, and some of them are hashes.
         "hide_parameters": True,
-        "pool_size": address.pool_size,
+        "pool_size": pool_size,
         "max_overflow": 0,
         "pool_timeout": POOL_TIMEOUT.total_seconds(),
         # Every transaction of ours ends by itself; a rollback more for each would be a way to the engine and back.
@@ -135,17 +145,17 @@ def _pool(address: PostgresAddress) -> dict[str, Any]:
     }
 
 
-def _asyncpg_engine(address: PostgresAddress) -> Any:
+def _asyncpg_engine(address: PostgresAddress, *, pool_size: int) -> Any:
     from sqlalchemy.ext.asyncio import create_async_engine
 
     engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=partial(_connect_asyncpg, address), **_pool(address)
+        "postgresql+asyncpg://", async_creator=partial(connect_asyncpg, address), **_pool(pool_size)
     )
     event.listen(engine.sync_engine, "handle_error", _leave_what_became_a_standby)
     return engine
 
 
-async def _connect_asyncpg(address: PostgresAddress) -> Any:
+async def connect_asyncpg(address: PostgresAddress) -> Any:
     import asyncpg
 
     return await asyncpg.connect(
@@ -168,7 +178,7 @@ def psycopg_engine(address: PostgresAddress, *, answer_timeout: timedelta | None
         answer_timeout: how long an answer is waited for; None: as long as it takes.
     """
     connect = partial(_connect_psycopg, address, answer_timeout)
-    engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=QueuePool, **_pool(address))
+    engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=QueuePool, **_pool(address.pool_size))
     event.listen(engine, "handle_error", _leave_what_became_a_standby)
     return engine
 
@@ -225,7 +235,7 @@ def _milliseconds(duration: timedelta) -> str:
     return str(duration // timedelta(milliseconds=1))
 
 
-def _need_drivers() -> None:
+def need_drivers() -> None:
     with suppress(ImportError):
         import asyncpg  # noqa: F401 -- whether it is there, and can be loaded
         import psycopg  # noqa: F401 -- likewise: without libpq it is there and cannot

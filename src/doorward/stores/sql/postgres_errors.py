@@ -61,7 +61,7 @@ def translated(error: Exception, address: PostgresAddress) -> Exception:
     state, told = sqlstate_of(error) or "", f"{address}: {address.hide(_cause(error))}"
     if isinstance(error, NoConnectionFree) or state in {_LOCK_NOT_AVAILABLE, _TOO_MANY_CONNECTIONS, *_ROLLED_BACK}:
         return Busy(detail=told)
-    if state.startswith(_NO_ROOM_FOR_VALUE) or _is_about_a_value(error):
+    if state.startswith(_NO_ROOM_FOR_VALUE) or is_about_a_value(error):
         return ValidationFailed([FieldError(field="request", message="A text or a number cannot be stored.")])
     if state.startswith(_MISTAKES) and state not in _SCHEMA_GONE:
         return error
@@ -87,7 +87,7 @@ def _cause(error: BaseException) -> str:
     return "no answer in time" if isinstance(cause, TimeoutError) else said.removeprefix(f"{type(cause)}: ")
 
 
-def _is_about_a_value(error: Exception) -> bool:
+def is_about_a_value(error: Exception) -> bool:
     """Whether the driver could not put a value into a column's form; it says so without the engine."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     return isinstance(cause, UnicodeEncodeError | OverflowError) or type(cause).__name__ == "DataError"

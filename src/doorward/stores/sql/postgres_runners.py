@@ -16,16 +16,20 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from doorward.errors import StoreUnavailable
 from doorward.ports import Clock
+from doorward.stores.sql.hot_path import NotHeld
 from doorward.stores.sql.postgres_address import PostgresAddress
 from doorward.stores.sql.postgres_errors import Unsure, has_rolled_back, is_worth_another_try, translated, unusable
+from doorward.stores.sql.postgres_hot_path import HotPath
+from doorward.stores.sql.rotation import Rotate
 from doorward.stores.sql.runners import Statement
+from doorward.stores.sql.sightings import Look
 from doorward.stores.sql.transaction import Transaction
 
 T = TypeVar("T")
@@ -47,6 +51,7 @@ class AsyncpgRunner:
         connect: makes the engine, once there is a loop.
         ready: refuses a database that is not ready; raises DatabaseUnusable.
         clock: instead of the database's own.
+        hot_path: makes the quicker way of look-ups and rotations, once there is a loop; None: they go as all others.
     """
 
     def __init__(
@@ -56,11 +61,14 @@ class AsyncpgRunner:
         *,
         ready: Callable[[Connection], None],
         clock: Clock | None,
+        hot_path: Callable[[], HotPath] | None = None,
     ) -> None:
         self._address = address
         self._connect = connect
         self._ready = ready
         self._clock = clock
+        self._make_hot_path = hot_path
+        self._hot_path: HotPath | None = None
         self._engine: AsyncEngine | None = None
         self._reading: AsyncEngine | None = None
 
@@ -75,18 +83,28 @@ class AsyncpgRunner:
             await _dispose(engine)
             raise
         self._engine, self._reading = engine, reading
+        self._hot_path = self._make_hot_path() if self._make_hot_path is not None else None
 
     async def close(self) -> None:
         engine, self._engine, self._reading = self._engine, None, None
+        hot_path, self._hot_path = self._hot_path, None
+        if hot_path is not None:
+            await hot_path.close()
         if engine is not None:
             await _dispose(engine)
 
     async def look_up(self, statement: Statement[T]) -> T:
+        if self._hot_path is not None and isinstance(statement, Look):
+            return cast("T", await self._hot_path.sighting(statement.key))
         return await self._run(self._reading, partial(_alone, statement=statement, clock=self._clock))
 
     read = look_up
 
     async def write(self, statement: Statement[T]) -> T:
+        if self._hot_path is not None and isinstance(statement, Rotate):
+            done = await self._hot_path.rotate(statement)
+            if not isinstance(done, NotHeld):
+                return cast("T", done)
         return await self._run(self._engine, partial(_in_transaction, statement=statement, clock=self._clock))
 
     async def _run(

@@ -15,18 +15,46 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from doorward.stores.sql.transaction import Transaction
 
-_Processor = Callable[[Any], Any] | None
+_Processor = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Compiled:
+class Compiled:
     """A statement as the driver takes it: its text, and what turns values into columns and back."""
 
     text: str
     is_positional: bool
-    binds: Sequence[tuple[str, _Processor]]
+    binds: Sequence[tuple[str, _Processor | None]]
     literals: Mapping[str, Any]
-    results: Sequence[_Processor]
+    processed: Sequence[tuple[int, _Processor]]
+
+    def values(self, parameters: Mapping[str, Any]) -> list[Any]:
+        """The parameters in the driver's order and form."""
+        given = {**self.literals, **parameters}
+        return [given[name] if process is None else process(given[name]) for name, process in self.binds]
+
+    def row(self, found: Sequence[Any]) -> list[Any]:
+        """A row in the form of the models."""
+        row = list(found)
+        for place, process in self.processed:
+            row[place] = process(row[place])
+        return row
+
+
+def compile_for(
+    dialect: Dialect, statement: Any, columns: Sequence[Column[Any]] = (), *, inserts: Sequence[str] | None = None
+) -> Compiled:
+    """Compile a statement once and for all; as ``Prepared``, for a driver that is not asked through SQLAlchemy."""
+    compiled: Any = statement.compile(dialect=dialect, column_keys=inserts)
+    names = compiled.positiontup if compiled.positional else compiled.binds
+    processors = [_result_processor(column.type, dialect) for column in columns]
+    return Compiled(
+        text=str(compiled),
+        is_positional=compiled.positional,
+        binds=[(name, _bind_processor(compiled.binds[name].type, dialect)) for name in names],
+        literals={name: bind.value for name, bind in compiled.binds.items() if not bind.required},
+        processed=[(place, process) for place, process in enumerate(processors) if process is not None],
+    )
 
 
 class Prepared:
@@ -48,25 +76,20 @@ class Prepared:
         self._statement = statement
         self._columns = columns
         self._inserts = inserts
-        self._compiled: dict[str, _Compiled] = {}
+        self._compiled: dict[str, Compiled] = {}
 
     def one(self, tx: Transaction, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
         """The one row that it returns, or None."""
         compiled = self._for(tx.connection.dialect)
         row = self._fetch(tx, compiled, parameters)
-        if row is None:
-            return None
-        return [
-            value if process is None else process(value) for value, process in zip(row, compiled.results, strict=True)
-        ]
+        return None if row is None else compiled.row(row)
 
     def execute(self, tx: Transaction, parameters: Mapping[str, Any]) -> None:
         """Run it where it returns nothing."""
         self._fetch(tx, self._for(tx.connection.dialect), parameters)
 
-    def _fetch(self, tx: Transaction, compiled: _Compiled, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
-        given = {**compiled.literals, **parameters}
-        values = [given[name] if process is None else process(given[name]) for name, process in compiled.binds]
+    def _fetch(self, tx: Transaction, compiled: Compiled, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
+        values = compiled.values(parameters)
         if tx.connection.dialect.name != "sqlite":
             return _fetch_elsewhere(tx.connection, compiled, values)
         driver: Any = tx.connection.connection.dbapi_connection
@@ -74,23 +97,16 @@ class Prepared:
         rows: list[Sequence[Any]] = driver.execute(compiled.text, values).fetchall()
         return rows[0] if rows else None
 
-    def _for(self, dialect: Dialect) -> _Compiled:
+    def _for(self, dialect: Dialect) -> Compiled:
         return self._compiled.get(dialect.driver) or self._compile(dialect)
 
-    def _compile(self, dialect: Dialect) -> _Compiled:
-        compiled: Any = self._statement.compile(dialect=dialect, column_keys=self._inserts)
-        names = compiled.positiontup if compiled.positional else compiled.binds
-        made = self._compiled[dialect.driver] = _Compiled(
-            text=str(compiled),
-            is_positional=compiled.positional,
-            binds=[(name, _bind_processor(compiled.binds[name].type, dialect)) for name in names],
-            literals={name: bind.value for name, bind in compiled.binds.items() if not bind.required},
-            results=[_result_processor(column.type, dialect) for column in self._columns],
-        )
+    def _compile(self, dialect: Dialect) -> Compiled:
+        made = compile_for(dialect, self._statement, self._columns, inserts=self._inserts)
+        self._compiled[dialect.driver] = made
         return made
 
 
-def _fetch_elsewhere(connection: Connection, compiled: _Compiled, values: Sequence[Any]) -> Sequence[Any] | None:
+def _fetch_elsewhere(connection: Connection, compiled: Compiled, values: Sequence[Any]) -> Sequence[Any] | None:
     """Through SQLAlchemy's connection, whose care for errors is worth more there than what it costs."""
     names = (name for name, _ in compiled.binds)
     given: Any = tuple(values) if compiled.is_positional else dict(zip(names, values, strict=True))
@@ -98,11 +114,11 @@ def _fetch_elsewhere(connection: Connection, compiled: _Compiled, values: Sequen
         return result.one_or_none() if result.returns_rows else None
 
 
-def _bind_processor(kind: Any, dialect: Dialect) -> _Processor:
-    processor: _Processor = kind.dialect_impl(dialect).bind_processor(dialect)
+def _bind_processor(kind: Any, dialect: Dialect) -> _Processor | None:
+    processor: _Processor | None = kind.dialect_impl(dialect).bind_processor(dialect)
     return processor
 
 
-def _result_processor(kind: Any, dialect: Dialect) -> _Processor:
-    processor: _Processor = kind.dialect_impl(dialect).result_processor(dialect, None)
+def _result_processor(kind: Any, dialect: Dialect) -> _Processor | None:
+    processor: _Processor | None = kind.dialect_impl(dialect).result_processor(dialect, None)
     return processor

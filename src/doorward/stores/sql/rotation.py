@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, LargeBinary, and_, bindparam, false, null, or_, select, true, update
+from sqlalchemy import BigInteger, ColumnElement, LargeBinary, and_, bindparam, false, null, or_, select, true, update
 
 from doorward.audit.model import Actor, AuditEvent
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.sessions.model import Ended, Ending, Session, Sighting
 from doorward.stores import records
 from doorward.stores.sql import live, schema, trail
-from doorward.stores.sql.live import IDLE_EXPIRES_AT, LAST_SEEN_AT, NOW, STANDS, USED_UNTIL
+from doorward.stores.sql.live import NOW, STANDS, USED_UNTIL, idle_expires_at, last_seen_at, stands
 from doorward.stores.sql.prepared import Prepared
 from doorward.stores.sql.rows import ACCOUNT, SESSION, account_of, later, session_of
 from doorward.stores.sql.sightings import sighting
@@ -20,29 +23,55 @@ from doorward.stores.sql.types import Instant
 
 _session, _account = schema.session, schema.account
 
-# Step 2: whoever comes second finds another generation and takes nothing.  ``next_generation`` in SQL.
+
+def takes(presented: Mapping[str, ColumnElement[Any]], *, now: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Where step 2 takes: whoever comes second finds another generation and takes nothing.
+
+    Args:
+        presented: ``key``, ``secret_hash``, ``generation``, and ``rested_since``, by when a generation that rotates
+            was made.
+        now: by the store's clock.
+    """
+    return and_(
+        _session.c.key == presented["key"],
+        _session.c.secret_hash == presented["secret_hash"],
+        _session.c.generation == presented["generation"],
+        or_(_session.c.generation == 0, _session.c.made_at <= presented["rested_since"]),
+        stands(now),
+    )
+
+
+def next_row(presented: Mapping[str, ColumnElement[Any]], *, now: ColumnElement[Any]) -> dict[str, Any]:
+    """What step 2 writes: ``next_generation`` in SQL.
+
+    Args:
+        presented: ``attempt``, and ``used_until``, when the session goes idle from now on.
+        now: by the store's clock.
+    """
+    return {
+        "generation": _session.c.generation + 1,
+        "predecessor": _session.c.generation,
+        "made_at": now,
+        "first_at": now,
+        "attempt": presented["attempt"],
+        "displaced": null(),
+        "acknowledged": false(),
+        "retried": false(),
+        "last_seen_at": last_seen_at(now),
+        "idle_expires_at": idle_expires_at(presented["used_until"]),
+    }
+
+
+_PRESENTED: Mapping[str, ColumnElement[Any]] = {
+    "key": bindparam("presented_key", type_=BigInteger()),
+    "secret_hash": bindparam("presented_hash", type_=LargeBinary()),
+    "generation": bindparam("presented_generation", type_=BigInteger()),
+    "attempt": bindparam("presented_attempt", type_=LargeBinary()),
+    "rested_since": bindparam("rested_since", type_=Instant()),
+    "used_until": USED_UNTIL,
+}
 _ROTATE = Prepared(
-    update(_session)
-    .where(
-        _session.c.key == bindparam("presented_key", type_=BigInteger()),
-        _session.c.secret_hash == bindparam("presented_hash", type_=LargeBinary()),
-        _session.c.generation == bindparam("presented_generation", type_=BigInteger()),
-        or_(_session.c.generation == 0, _session.c.made_at <= bindparam("rested_since", type_=Instant())),
-        STANDS,
-    )
-    .values(
-        generation=_session.c.generation + 1,
-        predecessor=_session.c.generation,
-        made_at=NOW,
-        first_at=NOW,
-        attempt=bindparam("presented_attempt", type_=LargeBinary()),
-        displaced=null(),
-        acknowledged=false(),
-        retried=false(),
-        last_seen_at=LAST_SEEN_AT,
-        idle_expires_at=IDLE_EXPIRES_AT,
-    )
-    .returning(*SESSION),
+    update(_session).where(takes(_PRESENTED, now=NOW)).values(next_row(_PRESENTED, now=NOW)).returning(*SESSION),
     SESSION,
 )
 
@@ -120,6 +149,18 @@ def rotate(tx: Transaction, *, presented: Presentation, policy: RefreshPolicy, a
         raise AssertionError("a session without its account")
     trail.write(tx, records.refresh_rotated(session, actor))
     return Taken(session=session, account=account_of(owner), at=tx.now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotate:
+    """``rotate`` as a value, so that a runner may know a quicker way."""
+
+    presented: Presentation
+    policy: RefreshPolicy
+    actor: Actor
+
+    def __call__(self, tx: Transaction) -> Taken | Sighting:
+        return rotate(tx, presented=self.presented, policy=self.policy, actor=self.actor)
 
 
 def replace(tx: Transaction, *, seen: Session, to: Session, event: AuditEvent, until: datetime | None = None) -> bool:

@@ -15,16 +15,19 @@ from doorward.revocation.model import Revocation
 from doorward.sessions.model import Session
 from doorward.stores.paging import searchable
 from doorward.stores.sql import schema
+from doorward.verifiers.model import StoredVerifier
 
 _ACCOUNT_FIELDS = tuple(field.name for field in fields(Account))
 _SESSION_FIELDS = tuple(field.name for field in fields(Session) if field.name != "origin")
 _KEY_FIELDS = tuple(field.name for field in fields(StoredKey))
+_VERIFIER_FIELDS = tuple(field.name for field in fields(StoredVerifier))
 _REVOCATION_FIELDS = tuple(field.name for field in fields(Revocation))
 
 # The order of columns in every SELECT and RETURNING below: rows are read by position, which is quicker than by name.
 ACCOUNT = tuple(schema.account.c[name] for name in _ACCOUNT_FIELDS)
 SESSION = (*(schema.session.c[name] for name in _SESSION_FIELDS), schema.session.c.ip, schema.session.c.user_agent)
 KEY = tuple(schema.signing_key.c[name] for name in _KEY_FIELDS)
+VERIFIER = tuple(schema.verifier.c[name] for name in _VERIFIER_FIELDS)
 REVOCATION = tuple(schema.revocation.c[name] for name in _REVOCATION_FIELDS)
 EVENT = tuple(schema.audit_event.c)
 
@@ -40,6 +43,10 @@ def session_of(row: Sequence[Any]) -> Session:
 
 def key_of(row: Sequence[Any]) -> StoredKey:
     return StoredKey(**dict(zip(_KEY_FIELDS, row, strict=True)))
+
+
+def verifier_of(row: Sequence[Any]) -> StoredVerifier:
+    return StoredVerifier(**dict(zip(_VERIFIER_FIELDS, row, strict=True)))
 
 
 def revocation_of(row: Sequence[Any]) -> Revocation:
@@ -69,6 +76,10 @@ def session_values(session: Session) -> dict[str, Any]:
 
 def key_values(key: StoredKey) -> dict[str, Any]:
     return _values(key, _KEY_FIELDS)
+
+
+def verifier_values(verifier: StoredVerifier) -> dict[str, Any]:
+    return _values(verifier, _VERIFIER_FIELDS)
 
 
 def revocation_values(revocation: Revocation) -> dict[str, Any]:

@@ -134,6 +134,15 @@ signing_key = Table(
     Column("retired_at", Instant),
 )
 
+verifier = Table(
+    "doorward_verifier",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", _Id, nullable=False, unique=True),
+    Column("secret_hash", LargeBinary, CheckConstraint("length(secret_hash) = 32", name="secret_hash"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
 # The trail names accounts and sessions without a foreign key: it outlives them.
 audit_event = Table(
     "doorward_audit_event",
@@ -150,6 +159,24 @@ audit_event = Table(
     Index(None, "account", "id"),
     Index(None, "session", "id"),
     Index(None, "action", "id"),
+)
+
+# What is to be done to sessions that are kept in Redis, until it is done.
+session_work = Table(
+    "doorward_session_work",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("account", _Id, nullable=False, index=True),
+    Column("at", Instant, nullable=False),
+    Column("work", Text, nullable=False),
+)
+
+# The numbers in status lists of sessions that were ended in Redis, for as long as a token says them.
+ended_number = Table(
+    "doorward_ended_number",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("dies_at", Instant, nullable=False, index=True),
 )
 
 meta = Table(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy import BigInteger, bindparam, select
 
 from doorward.sessions.model import Sighting
@@ -24,3 +26,13 @@ def sighting(tx: Transaction, *, key: int | None = None, session_id: str | None 
     if row is None:
         return Sighting(session=None, account=None, at=tx.now)
     return Sighting(session=session_of(row[: len(SESSION)]), account=account_of(row[len(SESSION) :]), at=tx.now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Looking up one session by its key; a value, so that a runner may know a quicker way."""
+
+    key: int
+
+    def __call__(self, tx: Transaction) -> Sighting:
+        return sighting(tx, key=self.key)

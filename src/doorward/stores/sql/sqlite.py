@@ -119,7 +119,7 @@ def make_ready(path: Path, engine: Engine) -> Migration:
         StoreUnavailable: another process holds it, or the disk does not take what is written.
     """
     _make_file(path)
-    with _opening(path):
+    with opening(path):
         with engine.execution_options(reads=True).connect() as connection:
             _use_wal(connection)
             before = revision_of(connection)
@@ -169,7 +169,7 @@ def _use_wal(connection: Connection) -> None:
 
 
 @contextmanager
-def _opening(path: Path) -> Iterator[None]:
+def opening(path: Path) -> Iterator[None]:
     try:
         yield
     except DatabaseUnusable as error:

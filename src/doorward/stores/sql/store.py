@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,10 +16,12 @@ from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.secret import Secret
 from doorward.sessions.model import AccountMoved, Ended, Ending, NewSession, Session, Sighting, Started
 from doorward.stores.paging import event_before, limit_of
-from doorward.stores.sql import accounts, housekeeping, keys, numbers, rotation, sessions, sightings, trail
+from doorward.stores.sql import accounts, housekeeping, keys, numbers, restored, rotation, sessions, sightings, trail
 from doorward.stores.sql import revocations as revocation_entries
+from doorward.stores.sql import verifiers as verifier_rows
 from doorward.stores.sql.runners import Runner
-from doorward.wire.identifiers import new_identifier
+from doorward.stores.sql.transaction import Transaction
+from doorward.verifiers.model import StoredVerifier
 
 
 class SqlStore:
@@ -33,6 +34,7 @@ class SqlStore:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._identity: str | None = None
+        self._place: str | None = None
 
     # Accounts
 
@@ -85,7 +87,7 @@ class SqlStore:
         return await self._runner.write(statement)
 
     async def session(self, key: int) -> Sighting:
-        return await self._runner.look_up(partial(sightings.sighting, key=key))
+        return await self._runner.look_up(sightings.Look(key=key))
 
     async def session_by_id(self, session_id: str) -> Sighting:
         return await self._runner.look_up(partial(sightings.sighting, session_id=session_id))
@@ -94,7 +96,7 @@ class SqlStore:
         return await self._runner.read(partial(sessions.of_account, account_id=account_id))
 
     async def rotate(self, presented: Presentation, policy: RefreshPolicy, *, actor: Actor) -> Taken | Sighting:
-        return await self._runner.write(partial(rotation.rotate, presented=presented, policy=policy, actor=actor))
+        return await self._runner.write(rotation.Rotate(presented=presented, policy=policy, actor=actor))
 
     async def replace_session(
         self, seen: Session, to: Session, event: AuditEvent, *, until: datetime | None = None
@@ -126,18 +128,52 @@ class SqlStore:
     # Revocations and keys
 
     async def revocations(self) -> Snapshot:
-        return await self._runner.read(revocation_entries.read)
+        return await self._runner.read(self._read_revocations)
 
     async def revoke(self, revocations: Sequence[Revocation]) -> None:
         await self._runner.write(partial(revocation_entries.write, revocations=revocations))
+
+    async def write_back(self, revocations: Sequence[Revocation], ending: Ending) -> Ended:
+        return await self._runner.write(partial(restored.write_back, lost=revocations, ending=ending))
+
+    async def renew_identity(self, known: str, event: AuditEvent) -> None:
+        statement = partial(restored.renew, known=known, place=self._place, event=event)
+        self._identity = await self._runner.write(statement)
+
+    def _read_revocations(self, tx: Transaction) -> Snapshot:
+        as_of = tx.now
+        if self._place is not None:
+            self._place = restored.read_place(tx)
+        identity = restored.read_identity(tx, place=self._place)
+        return Snapshot(revocations=revocation_entries.read(tx), as_of=as_of, identity=identity)
 
     async def keys(self) -> Sequence[StoredKey]:
         return await self._runner.read(keys.read)
 
     async def change_keys(
-        self, seen: Sequence[StoredKey], to: Sequence[StoredKey], events: Sequence[AuditEvent]
+        self,
+        seen: Sequence[StoredKey],
+        to: Sequence[StoredKey],
+        events: Sequence[AuditEvent],
+        *,
+        revocations: Sequence[Revocation] = (),
     ) -> bool:
-        return await self._runner.write(partial(keys.change, seen=seen, to=to, events=events))
+        statement = partial(keys.change, seen=seen, to=to, events=events, revoked=revocations)
+        return await self._runner.write(statement)
+
+    # Verifiers
+
+    async def add_verifier(self, verifier: StoredVerifier, *, actor: Actor) -> bool:
+        return await self._runner.write(partial(verifier_rows.add, verifier=verifier, actor=actor))
+
+    async def verifier(self, verifier_id: str) -> StoredVerifier | None:
+        return await self._runner.look_up(partial(verifier_rows.by_id, verifier_id=verifier_id))
+
+    async def verifiers(self) -> Sequence[StoredVerifier]:
+        return await self._runner.look_up(verifier_rows.read)
+
+    async def revoke_verifier(self, name: str, *, actor: Actor) -> bool:
+        return await self._runner.write(partial(verifier_rows.revoke, name=name, actor=actor))
 
     # The trail
 
@@ -162,8 +198,9 @@ class SqlStore:
             StoreUnavailable: not now.
         """
         await self._runner.open()
-        new = new_identifier(secrets.token_bytes)
-        self._identity = await self._runner.write(partial(housekeeping.settle, name="identity", value=new))
+        # Asked again with each reading of the revocations, unless it is not told.
+        self._place = await self._runner.look_up(restored.read_place)
+        self._identity = await self._runner.write(partial(restored.settle, place=self._place))
 
     async def close(self) -> None:
         await self._runner.close()

@@ -22,6 +22,7 @@ from doorward.testing.store_suite.revocations import RevocationCases
 from doorward.testing.store_suite.rotation import RotationCases
 from doorward.testing.store_suite.sessions import SessionCases
 from doorward.testing.store_suite.trail import TrailCases
+from doorward.testing.store_suite.verifiers import VerifierCases
 
 
 class StoreSuite(
@@ -31,6 +32,7 @@ class StoreSuite(
     RevocationCases,
     NumberCases,
     KeyCases,
+    VerifierCases,
     TrailCases,
     HousekeepingCases,
     RaceCases,

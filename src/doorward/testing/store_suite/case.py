@@ -8,14 +8,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 
 from doorward.audit.model import Action, Actor
 from doorward.ports import Page, Store
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
-from doorward.sessions.model import Session, Started
+from doorward.sessions.model import Session, Sighting, Started
 from doorward.testing.clock import FakeClock
 from doorward.testing.factories import IDLE, a_new_session, an_account, an_ending
 
@@ -29,6 +29,9 @@ SOMEBODY = Actor(name="somebody")
 
 class StoreCase:
     """One kind of store, made new for each test."""
+
+    forgets_by_itself: ClassVar[bool] = False
+    """Whether sessions whose time has come are removed by the engine, and not by housekeeping."""
 
     def make_store(self, clock: FakeClock, tmp_path: Path) -> Store:
         """A new, empty store that is not open yet and takes its time from ``clock``."""
@@ -88,3 +91,10 @@ async def row(store: Store, session: Session) -> Session:
 async def actions(store: Store, *, session: str | None = None) -> list[Action]:
     """What the trail tells, in the order in which it happened."""
     return [event.action for event in reversed(await store.trail(Page(limit=200), session=session))]
+
+
+def told_by(seen: Sighting) -> tuple[object, ...]:
+    """What a look-up has to tell: a store may keep no more of the account than its owner is, beside a session."""
+    account = seen.account
+    owner = None if account is None else (account.id, account.roles, account.version, account.disabled_at)
+    return seen.session, owner, seen.at

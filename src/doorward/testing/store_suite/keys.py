@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from doorward.audit.model import Action, AuditEvent
 from doorward.keys.model import Algorithm
 from doorward.ports import Store
+from doorward.revocation.model import Kind, Revocation
 from doorward.testing.clock import NOON
 from doorward.testing.factories import a_signing_key
 from doorward.testing.store_suite.case import SOMEBODY, TICK, StoreCase, actions
@@ -43,6 +45,15 @@ class KeyCases(StoreCase):
         assert list(await store.keys()) == [second, third]
         assert await store.change_keys([second, third], [], [])
         assert list(await store.keys()) == []
+
+    async def test_what_is_revoked_with_a_change_of_keys_is_revoked_with_it_or_not_at_all(self, store: Store) -> None:
+        first, second = a_signing_key(1), a_signing_key(2)
+        entry = Revocation(kind=Kind.KEY, id=first.kid, dies_at=NOON + timedelta(hours=1))
+        await store.change_keys([], [first], [])
+        assert not await store.change_keys([second], [second], [], revocations=[entry])
+        assert (await store.revocations()).revocations == ()
+        assert await store.change_keys([first], [second], [], revocations=[entry])
+        assert (await store.revocations()).revocations == (entry,)
 
     async def test_a_wrapped_key_is_in_no_repr(self, store: Store) -> None:
         await store.change_keys([], [a_signing_key()], [])

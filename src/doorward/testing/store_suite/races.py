@@ -11,6 +11,7 @@ import pytest
 
 from doorward.audit.model import Action, AuditEvent
 from doorward.ports import Store
+from doorward.revocation.model import Kind
 from doorward.rotation.model import Taken
 from doorward.secret import Secret
 from doorward.sessions.model import AccountMoved, Ended, EndReason, Sighting, Started
@@ -81,7 +82,8 @@ class RaceCases(StoreCase):
                 partial(store.change_password, seen, Secret("n"), keep=None, new_secret_hash=None, ending=ending),
             )
             assert isinstance(changed, Ended)
-            assert bool(changed.sessions) is isinstance(started, Started)
+            # Where sessions are kept apart from accounts, one that was about to start may be among those that ended.
+            assert changed.sessions or not isinstance(started, Started)
             assert list(await store.sessions_of(seen.id)) == []
 
     async def test_of_two_new_passwords_one_is_set(self, store: Store) -> None:
@@ -91,7 +93,9 @@ class RaceCases(StoreCase):
             store.change_password, an_account(), Secret("n"), keep=None, new_secret_hash=None, ending=ending
         )
         changed = await self.at_once(*[change] * ROUNDS)
-        assert [one for one in changed if not isinstance(one, AccountMoved)] == [Ended()]
+        (ended,) = [one for one in changed if not isinstance(one, AccountMoved)]
+        assert ended.sessions == ()
+        assert [(entry.kind, entry.value) for entry in ended.revocations] == [(Kind.ACCOUNT, 1)]
 
     async def test_of_replacements_of_one_row_one_takes(self, store: Store) -> None:
         await sign_up(store)

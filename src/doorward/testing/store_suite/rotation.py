@@ -36,6 +36,7 @@ from doorward.testing.store_suite.case import (
     row,
     sign_up,
     start,
+    told_by,
 )
 
 REUSED = AuditEvent(action=Action.REFRESH_REUSED, actor=SOMEBODY)
@@ -302,7 +303,8 @@ class RotationCases(StoreCase):
         if isinstance(decision, Rotated):
             assert found.session == decision.to == (await store.session(presented.key)).session
         else:
-            assert found == before == await store.session(presented.key)
+            assert isinstance(found, Sighting)
+            assert told_by(found) == told_by(before) == told_by(await store.session(presented.key))
         if isinstance(decision, Retried | Recovered | Healed) and decision.to is not None:
             assert await store.replace_session(before.session, decision.to, RETRIED)
             assert (await store.session(presented.key)).session == decision.to

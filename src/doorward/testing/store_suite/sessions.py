@@ -12,10 +12,10 @@ import pytest
 from doorward.audit.model import Action, Origin
 from doorward.ports import Page, Store
 from doorward.revocation.model import Kind, Revocation
-from doorward.sessions.model import Ended, EndReason, Session, Started
+from doorward.sessions.model import Ended, EndReason, Session, Sighting, Started
 from doorward.testing.clock import NOON, FakeClock
 from doorward.testing.factories import IDLE, a_new_session, an_account, an_ending
-from doorward.testing.store_suite.case import TICK, StoreCase, actions, row, sign_up, start
+from doorward.testing.store_suite.case import TICK, StoreCase, actions, row, sign_up, start, told_by
 
 LIMITS = [(IDLE - TICK, True), (IDLE, False), (IDLE + TICK, False)]
 
@@ -36,8 +36,9 @@ class SessionCases(StoreCase):
         started = await store.start_session(new, limit=None, replaces=(), ending=an_ending())
         assert started == Started(session=new.begun(at=clock()))
         seen = await store.session(new.key)
-        assert (seen.session, seen.account, seen.at) == (new.begun(at=clock()), an_account(), clock())
-        assert await store.session_by_id(new.id) == seen
+        expected = Sighting(session=new.begun(at=clock()), account=an_account(), at=clock())
+        assert told_by(seen) == told_by(expected)
+        assert told_by(await store.session_by_id(new.id)) == told_by(expected)
         assert await actions(store, session=new.id) == [Action.SESSION_STARTED]
 
     async def test_an_unknown_session_is_none(self, store: Store, clock: FakeClock) -> None:

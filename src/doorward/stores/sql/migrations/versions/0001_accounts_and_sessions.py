@@ -1,4 +1,4 @@
-"""Accounts, sessions, revocations, signing keys, the audit trail."""
+"""Accounts, sessions, revocations, signing keys, verifiers, the audit trail."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def upgrade() -> None:
     _sessions()
     _revocations()
     _signing_keys()
+    _verifiers()
     _audit_trail()
+    _sessions_elsewhere()
     op.create_table(
         "doorward_meta",
         sa.Column("name", sa.Text(), nullable=False),
@@ -139,6 +141,19 @@ def _signing_keys() -> None:
     )
 
 
+def _verifiers() -> None:
+    op.create_table(
+        "doorward_verifier",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("name", _ID, nullable=False),
+        sa.Column("secret_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", _INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_doorward_verifier"),
+        sa.UniqueConstraint("name", name="uq_doorward_verifier_name"),
+        sa.CheckConstraint("length(secret_hash) = 32", name=op.f("ck_doorward_verifier_secret_hash")),
+    )
+
+
 def _audit_trail() -> None:
     op.create_table(
         "doorward_audit_event",
@@ -157,3 +172,22 @@ def _audit_trail() -> None:
     op.create_index("ix_doorward_audit_event_account_id", "doorward_audit_event", ["account", "id"])
     op.create_index("ix_doorward_audit_event_session_id", "doorward_audit_event", ["session", "id"])
     op.create_index("ix_doorward_audit_event_action_id", "doorward_audit_event", ["action", "id"])
+
+
+def _sessions_elsewhere() -> None:
+    op.create_table(
+        "doorward_session_work",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("account", _ID, nullable=False),
+        sa.Column("at", _INSTANT, nullable=False),
+        sa.Column("work", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_doorward_session_work"),
+    )
+    op.create_index("ix_doorward_session_work_account", "doorward_session_work", ["account"])
+    op.create_table(
+        "doorward_ended_number",
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("dies_at", _INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("number", name="pk_doorward_ended_number"),
+    )
+    op.create_index("ix_doorward_ended_number_dies_at", "doorward_ended_number", ["dies_at"])

@@ -1,0 +1,33 @@
+"""Sessions in Redis or Valkey."""
+
+from __future__ import annotations
+
+from doorward.errors import ConfigurationError, Problem
+from doorward.ports import Clock, Store
+from doorward.stores.redis.address import parse_redis
+from doorward.stores.sql.runners import Runner
+
+
+def redis_store(runner: Runner, redis_url: str, *, clock: Clock | None, blocking: bool) -> Store:
+    """The store with sessions in Redis and everything else in SQL.
+
+    Args:
+        runner: of the database.
+        redis_url: as ``parse_redis`` takes it.
+        clock: the time of both, instead of their own.
+        blocking: whether it is used from synchronous code.
+
+    Raises:
+        ConfigurationError: the address cannot be used, or the client is not installed.
+    """
+    address = parse_redis(redis_url)
+    try:
+        # Late: it takes most of a second, which whoever has no Redis is spared.
+        from doorward.stores.redis.clients import AsyncRedis, BlockingRedis
+    except ImportError:
+        message, remedy = "Redis needs its client.", "Install it with: pip install 'doorward[redis]'"
+        raise ConfigurationError([Problem(id="DW054", message=message, remedy=remedy)]) from None
+    from doorward.stores.redis.store import RedisSessionStore
+
+    redis = BlockingRedis(address) if blocking else AsyncRedis(address)
+    return RedisSessionStore(runner, redis, clock=clock, blocking=blocking)

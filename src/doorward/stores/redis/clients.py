@@ -1,0 +1,273 @@
+"""Redis for an event loop, and Redis for the calling thread.
+
+A call that was certainly not carried out, or that may be carried out twice, is made again a bounded number of times
+within a bounded time.  Any other whose answer is lost is not: whoever asked is told that it is not known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import count
+from typing import Any
+
+from redis.exceptions import NoScriptError, ReadOnlyError
+
+from doorward.errors import Busy, StoreUnavailable, Unavailable
+from doorward.stores.redis.address import RedisAddress
+from doorward.stores.redis.connecting import async_client, blocking_client
+from doorward.stores.redis.port import (
+    ATTEMPTS,
+    OPERATION_TIMEOUT,
+    POOL_TIMEOUT,
+    Call,
+    is_worth_another_try,
+    translated,
+    unusable,
+)
+from doorward.stores.redis.scripts import LOOK, Script
+
+MOST_AT_ONCE = 128
+"""How many look-ups travel together."""
+
+PAUSE_SECONDS = 0.05
+"""Before another attempt: a node that is being elected has not been yet."""
+
+
+class AsyncRedis:
+    """For one event loop.
+
+    Look-ups of one tick of the loop travel together: a way to the server and back costs the same for one and for many.
+
+    Args:
+        address: where.
+    """
+
+    def __init__(self, address: RedisAddress) -> None:
+        self._address = address
+        self._client: Any = None
+        self._free = asyncio.Semaphore(address.pool_size)
+        self._waiting: list[tuple[str, asyncio.Future[tuple[bytes | None, int]]]] = []
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        if self._client is not None:
+            return
+        self._free = asyncio.Semaphore(self._address.pool_size)
+        client = async_client(self._address)
+        try:
+            if self._address.cluster:
+                await client.initialize()
+            else:
+                await client.ping()
+        except Exception as error:
+            await client.aclose()
+            raise unusable(error, self._address) from error
+        self._client = client
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            for task in [*self._sending]:
+                task.cancel()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POOL_TIMEOUT.total_seconds()):
+                    await client.aclose()
+
+    async def ping(self) -> None:
+        await self._until_done(self._ping, None)
+
+    async def look(self, name: str) -> tuple[bytes | None, int]:
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[tuple[bytes | None, int]] = loop.create_future()
+        self._waiting.append((name, found))
+        if len(self._waiting) == 1:
+            # After all that is ready in this tick has asked.
+            loop.call_soon(self._send)
+        return await found
+
+    async def look_each(self, names: Sequence[str]) -> Sequence[bytes | None]:
+        return [value for value, _ in await asyncio.gather(*(self.look(name) for name in names))]
+
+    async def call(self, call: Call) -> Any:
+        return await self._until_done(lambda: self._run(call), call.script)
+
+    async def call_each(self, calls: Sequence[Call]) -> Sequence[Any]:
+        # All of them to the end: none goes on by itself once another has failed.
+        done: list[Any] = []
+        for start in range(0, len(calls), self._address.pool_size):
+            some = calls[start : start + self._address.pool_size]
+            done += await asyncio.gather(*(self.call(each) for each in some), return_exceptions=True)
+        for each in done:
+            if isinstance(each, BaseException):
+                raise each
+        return done
+
+    def _send(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for start in range(0, len(waiting), MOST_AT_ONCE):
+            task = asyncio.get_running_loop().create_task(self._look_together(waiting[start : start + MOST_AT_ONCE]))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    async def _look_together(self, asked: Sequence[tuple[str, asyncio.Future[tuple[bytes | None, int]]]]) -> None:
+        try:
+            found = await self._until_done(lambda: self._read([name for name, _ in asked]), LOOK)
+        except BaseException as error:  # noqa: BLE001 -- whatever it is, those who wait are told
+            cause = error if isinstance(error, Exception) else StoreUnavailable(detail="the store is being closed")
+            for _, future in asked:
+                if not future.done():
+                    future.set_exception(_apart(cause))
+            return
+        for (_, future), each in zip(asked, found, strict=True):
+            if not future.done():
+                future.set_result(each)
+
+    async def _read(self, names: Sequence[str]) -> list[tuple[bytes | None, int]]:
+        """Values and the time, with one way to each server.  The clocks of a Cluster are taken to be set alike."""
+        pipeline = self._client.pipeline(**({} if self._address.cluster else {"transaction": False}))
+        of_one = {"target_nodes": self._client.get_node_from_key(names[0])} if self._address.cluster else {}
+        pipeline.execute_command("TIME", **of_one)
+        for name in names:
+            pipeline.execute_command("GET", name)
+        (seconds, microseconds), *values = await pipeline.execute()
+        return [(value, seconds * 1_000_000 + microseconds) for value in values]
+
+    async def _run(self, call: Call) -> Any:
+        script = call.script
+        try:
+            return await self._client.execute_command("EVALSHA", script.digest, 1, call.name, *call.arguments)
+        except NoScriptError:
+            return await self._client.execute_command("EVAL", script.text, 1, call.name, *call.arguments)
+
+    async def _ping(self) -> None:
+        await self._client.ping(**_everywhere(self._address))
+
+    async def _until_done(self, work: Callable[[], Any], script: Script | None) -> Any:
+        if self._client is None:
+            raise StoreUnavailable(detail="the store is not open")
+        try:
+            async with asyncio.timeout(OPERATION_TIMEOUT.total_seconds()), _Turn(self._free):
+                for attempt in count(1):
+                    try:
+                        return await work()
+                    except Exception as error:
+                        if isinstance(error, ReadOnlyError):
+                            await self._leave_what_became_a_replica()
+                        if attempt == ATTEMPTS or not is_worth_another_try(error, script):
+                            raise
+                        await asyncio.sleep(PAUSE_SECONDS)
+        except Exception as error:
+            raised = translated(error, self._address)
+            if raised is error:
+                raise
+            raise raised from error
+
+    async def _leave_what_became_a_replica(self) -> None:
+        if not self._address.cluster:
+            await self._client.connection_pool.disconnect(inuse_connections=False)
+
+
+def _apart(error: Exception) -> Exception:
+    """One error for each who waits: a traceback grows with every place that raises it."""
+    return type(error)(error.retry_after, error.detail) if isinstance(error, Unavailable) else error
+
+
+class _Turn:
+    """One of the connections, waited for within a bound."""
+
+    def __init__(self, free: asyncio.Semaphore) -> None:
+        self._free = free
+
+    async def __aenter__(self) -> None:
+        try:
+            async with asyncio.timeout(POOL_TIMEOUT.total_seconds()):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise Busy(detail="all connections to Redis are in use") from error
+
+    async def __aexit__(self, *_: object) -> None:
+        self._free.release()
+
+
+class BlockingRedis:
+    """For the calling thread; never suspends.  Threads may share it, and so may processes that were forked.
+
+    Args:
+        address: where.
+    """
+
+    def __init__(self, address: RedisAddress) -> None:
+        self._address = address
+        self._client: Any = None
+        self._free = threading.BoundedSemaphore(address.pool_size)
+
+    async def open(self) -> None:
+        if self._client is not None:
+            return
+        try:
+            client = blocking_client(self._address)
+            client.ping(**_everywhere(self._address))
+        except Exception as error:
+            raise unusable(error, self._address) from error
+        self._client = client
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    async def ping(self) -> None:
+        self._until_done(lambda: self._client.ping(**_everywhere(self._address)), None)
+
+    async def look(self, name: str) -> tuple[bytes | None, int]:
+        value, now = await self.call(Call(LOOK, name, ("",)))
+        return value, now
+
+    async def look_each(self, names: Sequence[str]) -> Sequence[bytes | None]:
+        return [(await self.look(name))[0] for name in names]
+
+    async def call(self, call: Call) -> Any:
+        return self._until_done(lambda: self._run(call), call.script)
+
+    async def call_each(self, calls: Sequence[Call]) -> Sequence[Any]:
+        return [await self.call(each) for each in calls]
+
+    def _run(self, call: Call) -> Any:
+        script = call.script
+        try:
+            return self._client.execute_command("EVALSHA", script.digest, 1, call.name, *call.arguments)
+        except NoScriptError:
+            return self._client.execute_command("EVAL", script.text, 1, call.name, *call.arguments)
+
+    def _until_done(self, work: Callable[[], Any], script: Script | None) -> Any:
+        if self._client is None:
+            raise StoreUnavailable(detail="the store is not open")
+        if not self._free.acquire(timeout=POOL_TIMEOUT.total_seconds()):
+            raise Busy(detail="all connections to Redis are in use")
+        until = time.monotonic() + OPERATION_TIMEOUT.total_seconds()
+        try:
+            for attempt in count(1):
+                try:
+                    return work()
+                except Exception as error:
+                    if isinstance(error, ReadOnlyError) and not self._address.cluster:
+                        self._client.connection_pool.disconnect(inuse_connections=False)
+                    if attempt == ATTEMPTS or time.monotonic() > until or not is_worth_another_try(error, script):
+                        raise
+                    time.sleep(PAUSE_SECONDS)
+        except Exception as error:
+            raised = translated(error, self._address)
+            if raised is error:
+                raise
+            raise raised from error
+        finally:
+            self._free.release()
+
+
+def _everywhere(address: RedisAddress) -> dict[str, Any]:
+    """Of a Cluster every primary is asked: without one of them a part of the sessions is not there."""
+    return {"target_nodes": "primaries"} if address.cluster else {}

@@ -1,0 +1,370 @@
+"""The store with sessions in Redis or Valkey, and everything else in a SQL database (docs/guides/redis.md).
+
+What is decided about one session is decided by one script on its row.  What is decided about an account is decided in
+the database: its version says under which conditions sessions stand, and a session that stands under another is judged
+only after what follows from that change has been done to it (``stores/sql/session_work.py``).  So:
+
+- a rotation takes in Redis, and is answered only after a transaction has found that the account has not moved and that
+  no live revocation names the session;
+- an end of any kind is noted in the database first, done in Redis, and told in the database.  Whoever finds a note that
+  somebody left does the rest.
+
+A look-up by key, which every request by cookie makes, reads the row and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+
+import msgspec
+
+from doorward.accounts.model import Account, AccountChange, AccountChanged
+from doorward.audit.model import Actor, AuditEvent
+from doorward.errors import Unavailable
+from doorward.ports import Clock, Removed, Snapshot
+from doorward.rotation.model import Presentation, RefreshPolicy, Taken
+from doorward.secret import Secret
+from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session, Sighting, Started
+from doorward.sessions.rules import decide_standing
+from doorward.stores import records
+from doorward.stores.redis.port import Redis
+from doorward.stores.redis.row import Kept
+from doorward.stores.redis.sessions import Found, RedisSessions, seen_of
+from doorward.stores.sql import session_work
+from doorward.stores.sql.runners import Runner
+from doorward.stores.sql.session_work import Event, Noted, Standing, work_of
+from doorward.stores.sql.store import SqlStore
+from doorward.wire.identifiers import new_identifier
+
+_log = logging.getLogger(__name__)
+
+
+class RedisSessionStore(SqlStore):
+    """Sessions in Redis, the rest in SQL.
+
+    Args:
+        runner: of the database.
+        redis: where sessions live.
+        clock: the time of both, instead of their own.
+        blocking: whether it is used from synchronous code.
+    """
+
+    def __init__(self, runner: Runner, redis: Redis, *, clock: Clock | None, blocking: bool) -> None:
+        super().__init__(runner)
+        self._redis = redis
+        self._sessions = RedisSessions(redis, clock)
+        self._blocking = blocking
+        self._finishing: asyncio.Task[None] | None = None
+
+    # Accounts
+
+    async def change_account(self, account_id: str, change: AccountChange, ending: Ending) -> AccountChanged | None:
+        id_ = _new_id()
+        statement = partial(session_work.change_account, account_id=account_id, change=change, ending=ending, id_=id_)
+        changed = await self._runner.write(statement)
+        if changed is None:
+            return None
+        outcome, works = changed
+        await self._complete(works)
+        return outcome
+
+    async def change_password(
+        self,
+        seen: Account,
+        password_hash: Secret,
+        *,
+        keep: Session | None,
+        new_secret_hash: bytes | None,
+        ending: Ending,
+    ) -> Ended | AccountMoved:
+        kept = None if keep is None else keep.key
+        others = [each for each in await self._live_of(seen.id) if each.key != kept]
+        id_ = _new_id()
+        changed = await self._runner.write(
+            partial(
+                session_work.change_password,
+                seen=seen,
+                password_hash=password_hash,
+                keep=keep,
+                new_secret_hash=new_secret_hash,
+                others=[each for each in others if each.account_version == seen.version],
+                ending=ending,
+                id_=id_,
+            )
+        )
+        if isinstance(changed, AccountMoved):
+            return changed
+        known, works = changed
+        return _with(known, await self._complete(works, own=id_))
+
+    # Sessions
+
+    async def start_session(
+        self, new: NewSession, *, limit: int | None, replaces: Sequence[int], ending: Ending
+    ) -> Started | AccountMoved:
+        account = await self.account(new.account)
+        if account is None or account.disabled_at is not None or account.version != new.account_version:
+            return AccountMoved()
+        at = await self._sessions.join(new)
+        session = new.begun(at=at)
+        await self._sessions.put(session, account.roles)
+        ends = await self._ending_for(session, limit, replaces, ending, at=at)
+        statement = partial(session_work.start, new=new, session=session, ending=ending, ends=ends)
+        if await self._runner.write(statement) is None:
+            await self._sessions.remove(session)
+            return AccountMoved()
+        await self._sessions.settle(session, at=at)
+        over = [await self._complete([noted], own=noted.id) for noted, _ in ends]
+        return Started(session=session, revocations=tuple(entry for each in over for entry in each.revocations))
+
+    async def session(self, key: int) -> Sighting:
+        return _sighting(await self._sessions.row(key))
+
+    async def session_by_id(self, session_id: str) -> Sighting:
+        key, at = await self._sessions.key_of(session_id)
+        return Sighting(session=None, account=None, at=at) if key is None else await self._judged(key)
+
+    async def sessions_of(self, account_id: str) -> Sequence[Session]:
+        account = await self.account(account_id)
+        live = await self._live_of(account_id, started=True)
+        if account is not None and any(row.account_version != account.version for row in live):
+            await self._help(account_id)
+            account, live = await self.account(account_id), await self._live_of(account_id, started=True)
+        if account is None or account.disabled_at is not None:
+            return ()
+        standing = [row for row in live if row.account_version == account.version]
+        return tuple(sorted(standing, key=lambda row: (row.created_at, row.id), reverse=True))
+
+    async def rotate(self, presented: Presentation, policy: RefreshPolicy, *, actor: Actor) -> Taken | Sighting:
+        found = await self._sessions.rotate(presented, policy)
+        if not found.took or found.row is None:
+            return await self._judged(presented.key, found)
+        session = found.row.session
+        event = records.refresh_rotated(session, actor)
+        known = await self._runner.write(partial(session_work.tell_if_standing, session=session, event=event))
+        if known.account is not None and known.bears(session):
+            return Taken(session=session, account=known.account, at=found.at)
+        return await self._judged(presented.key)
+
+    async def replace_session(
+        self, seen: Session, to: Session, event: AuditEvent, *, until: datetime | None = None
+    ) -> bool:
+        found = await self._sessions.replace(seen, to, until=until)
+        if not found.took or found.row is None:
+            return False
+        session = found.row.session
+        known = await self._runner.write(partial(session_work.tell_if_standing, session=session, event=event))
+        if not known.bears(session):
+            await self._judged(seen.key)
+            return False
+        return True
+
+    async def end_reused(self, seen: Session, ending: Ending, event: AuditEvent) -> Ended | None:
+        work = msgspec.structs.replace(
+            work_of(seen.account, ending, each=True),
+            keys=(seen.key,),
+            seen=seen_of(seen),
+            event=Event(action=event.action, session=event.session, account=event.account, detail=dict(event.detail)),
+        )
+        row = (await self._judged(seen.key)).session
+        if row is None or row.ended_at is not None or seen_of(row) != work.seen:
+            return None
+        # Nothing is revoked before the row says that it is still as it was judged.
+        over = await self._end_these(Noted(id=_new_id(), work=work), certain=())
+        return over if over.sessions else None
+
+    async def acknowledge(self, session_id: str, generation: int) -> None:
+        key, _ = await self._sessions.key_of(session_id)
+        if key is not None:
+            await self._sessions.acknowledge(key, generation)
+
+    async def touch(self, key: int, *, idle: timedelta) -> None:
+        await self._sessions.touch(key, idle=idle)
+
+    async def end_session(self, session_id: str, ending: Ending, *, account_id: str | None = None) -> Ended | None:
+        seen = await self.session_by_id(session_id)
+        session = seen.session
+        if session is None or account_id not in {None, session.account} or not _stands(seen):
+            return None
+        over = await self._end_these(_ending_these(session.account, [session], ending), certain=[session])
+        return over if over.sessions else None
+
+    async def end_sessions(self, account_id: str, ending: Ending, *, keep: str | None = None) -> Ended:
+        if keep is not None:
+            others = [each for each in await self.sessions_of(account_id) if each.id != keep]
+            if not others:
+                return Ended()
+            return await self._end_these(_ending_these(account_id, others, ending), certain=others)
+        id_ = _new_id()
+        ended = await self._runner.write(partial(session_work.end_all, account_id=account_id, ending=ending, id_=id_))
+        if ended is None:
+            return Ended()
+        known, works = ended
+        return _with(known, await self._complete(works, own=id_))
+
+    async def ended_numbers(self, first: int, count: int) -> Sequence[int]:
+        return await self._runner.read(partial(session_work.ended_numbers, first=first, count=count))
+
+    # The store itself
+
+    async def open(self) -> None:
+        await super().open()
+        try:
+            await self._redis.open()
+        except BaseException:
+            await super().close()
+            raise
+
+    async def close(self) -> None:
+        finishing, self._finishing = self._finishing, None
+        if finishing is not None:
+            finishing.cancel()
+            with suppress(asyncio.CancelledError):
+                await finishing
+        await self._redis.close()
+        await super().close()
+
+    async def ping(self) -> None:
+        await super().ping()
+        await self._redis.ping()
+
+    async def revocations(self) -> Snapshot:
+        snapshot = await super().revocations()
+        works = await self._runner.look_up(session_work.left_over)
+        if works and not self._blocking and self._finishing is None:
+            # By the side: how old the snapshot is must not depend on Redis.
+            self._finishing = asyncio.create_task(self._finish_left_over(works), name="doorward: finish what was left")
+            self._finishing.add_done_callback(self._has_finished)
+        return snapshot
+
+    async def remove_expired(
+        self, *, session_retention: timedelta, audit_retention: timedelta, batch: int = 500
+    ) -> Removed:
+        """As in the port, but for sessions: those Redis removes by itself, when their time has come."""
+        for noted in await self._runner.read(session_work.left_over):
+            await self._complete([noted])
+        removed = await super().remove_expired(
+            session_retention=session_retention, audit_retention=audit_retention, batch=batch
+        )
+        numbers = await self._runner.write(partial(session_work.forget_numbers, batch=batch))
+        return replace(removed, more=removed.more or numbers == batch)
+
+    # Judging
+
+    async def _judged(self, key: int, found: Found | None = None) -> Sighting:
+        """A session as the database sees it: after all has been done to it that its account's changes ask for."""
+        found = found or await self._sessions.row(key)
+        row = found.row
+        if row is None:
+            return _sighting(found)
+        known = await self._known(row)
+        if not known.bears(row.session) and _lives(row, at=found.at):
+            await self._mend(row, known)
+            found = await self._sessions.row(key)
+            row = found.row
+            if row is None:
+                return _sighting(found)
+            known = await self._known(row)
+        return Sighting(session=row.session, account=known.account or row.owner, at=found.at)
+
+    async def _known(self, row: Kept) -> Standing:
+        return await self._runner.look_up(partial(session_work.standing, session=row.session))
+
+    async def _mend(self, row: Kept, known: Standing) -> None:
+        """Do to a row what somebody has left undone, or what Redis has lost."""
+        await self._help(row.session.account)
+        if known.revoked:
+            # It was ended, and Redis does not know of it any more.
+            ending = Ending(reason=EndReason.ADMIN, actor=Actor(name="housekeeping"), remember_for=timedelta(0))
+            await self._end_these(_ending_these(row.session.account, [row.session], ending), certain=())
+
+    async def _live_of(self, account_id: str, *, started: bool = False) -> Sequence[Session]:
+        """Sessions that their rows say are live; ``started``: and not only about to start."""
+        at, found = await self._sessions.of_account(account_id)
+        return [row.session for member, row in found if (member.settled or not started) and _lives(row, at=at)]
+
+    # Ending
+
+    async def _ending_for(
+        self, session: Session, limit: int | None, replaces: Sequence[int], ending: Ending, *, at: datetime
+    ) -> list[tuple[Noted, Sequence[Session]]]:
+        """Works that end others for a session that starts, each with those that it ends."""
+        sent_along = await self._sessions.rows(replaces)
+        replaced = [row.session for row in sent_along if row is not None and _lives(row, at=at)]
+        crowded_out: list[Session] = []
+        if limit is not None:
+            _, there = await self._sessions.of_account(session.account)
+            # In one order for all who start at once, so that they agree on who is one too many.
+            newest_first = sorted(there, key=lambda each: each[0].order, reverse=True)
+            live = [row.session for _, row in newest_first if _lives(row, at=at)]
+            crowded_out = [session for session in live if session not in replaced][max(limit, 1) :]
+        reasons = ((EndReason.SIGNED_OUT, replaced), (EndReason.SESSION_LIMIT, crowded_out))
+        return [
+            (_ending_these(session.account, over, records.because(ending, reason)), over)
+            for reason, over in reasons
+            if over
+        ]
+
+    async def _end_these(self, noted: Noted, *, certain: Sequence[Session]) -> Ended:
+        await self._runner.write(partial(session_work.end_these, noted=noted, certain=certain))
+        return await self._complete([noted], own=noted.id)
+
+    async def _complete(self, works: Sequence[Noted], *, own: str | None = None) -> Ended:
+        """Do works one after the other and take them away.  Returns what one of them has led to."""
+        outcome = Ended()
+        for noted in works:
+            done = await self._sessions.apply(noted)
+            ended = await self._runner.write(partial(session_work.finish, noted=noted, done=done))
+            outcome = ended if noted.id == own else outcome
+        return outcome
+
+    async def _help(self, account_id: str) -> None:
+        """Do what changes of an account have left to be done."""
+        await self._complete(await self._runner.read(partial(session_work.pending, account_id=account_id)))
+
+    async def _finish_left_over(self, works: Sequence[Noted]) -> None:
+        try:
+            await self._complete(works)
+        except Unavailable as error:
+            _log.warning("sessions that have to end or change in Redis wait for it: %s", error.detail)
+
+    def _has_finished(self, task: asyncio.Task[None]) -> None:
+        self._finishing = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("finishing what was left undone in Redis failed; it is tried again", exc_info=error)
+
+
+def _new_id() -> str:
+    return new_identifier(secrets.token_bytes)
+
+
+def _ending_these(account_id: str, sessions: Sequence[Session], ending: Ending) -> Noted:
+    keys = tuple(session.key for session in sessions)
+    return Noted(id=_new_id(), work=msgspec.structs.replace(work_of(account_id, ending, each=True), keys=keys))
+
+
+def _with(known: Ended, over: Ended) -> Ended:
+    return Ended(sessions=over.sessions, revocations=known.revocations + over.revocations)
+
+
+def _sighting(found: Found) -> Sighting:
+    if found.row is None:
+        return Sighting(session=None, account=None, at=found.at)
+    return Sighting(session=found.row.session, account=found.row.owner, at=found.at)
+
+
+def _stands(seen: Sighting) -> bool:
+    if seen.session is None or seen.account is None:
+        return False
+    return decide_standing(seen.session, seen.account, now=seen.at) is None
+
+
+def _lives(row: Kept, *, at: datetime) -> bool:
+    return decide_standing(row.session, row.owner, now=at) is None

@@ -1,0 +1,93 @@
+"""Announcements by PostgreSQL's LISTEN and NOTIFY.
+
+Told inside the transaction that revokes (``revocations.write``), delivered when it has committed.  Listening takes a
+connection of its own, which passes no pooler that lends connections by the transaction.  Whatever is lost, the next
+read finds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from doorward.ports import Clock
+from doorward.revocation.model import Revocation
+from doorward.stores.clock import system_clock
+from doorward.stores.sql.postgres_address import PostgresAddress, parse_postgres
+from doorward.wire.announcement import CHANNEL, parse_announcement
+
+Heard = Callable[[Sequence[Revocation] | None], None]
+
+ALIVE_EVERY = timedelta(seconds=15)
+"""How often a connection on which nothing arrives is asked whether it is still there."""
+
+_SHORTEST_WAIT, _LONGEST_WAIT = 0.1, 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class PostgresAnnouncements:
+    """Listens to what servers on one database announce.
+
+    Args:
+        address: of the database.
+        connect: makes a connection of asyncpg.
+        clock: this machine's.
+    """
+
+    def __init__(
+        self, address: PostgresAddress, connect: Callable[[PostgresAddress], Any], *, clock: Clock = system_clock
+    ) -> None:
+        self._address = address
+        self._connect = connect
+        self._clock = clock
+
+    async def listen(self, heard: Heard) -> None:
+        """See ``ports.Announcements``."""
+        failures = 0
+        while True:
+            try:
+                await self._listen_once(heard)
+                failures = 0
+            except Exception as error:  # noqa: BLE001 -- drivers and networks fail in many ways; none may end this
+                if failures == 0:
+                    detail = self._address.hide(str(error)) or type(error).__name__
+                    _log.warning(
+                        "no announcements from %s, revocations of others come by reading: %s", self._address, detail
+                    )
+                failures += 1
+            longest = min(_SHORTEST_WAIT * 2.0 ** min(failures, 30), _LONGEST_WAIT)
+            await asyncio.sleep(longest * random.random())  # noqa: S311 -- so that not all come at one moment
+
+    async def _listen_once(self, heard: Heard) -> None:
+        """Listen until the connection is gone."""
+        connection = await self._connect(self._address)
+        try:
+            gone = asyncio.Event()
+            connection.add_termination_listener(lambda _: gone.set())
+
+            def receive(_connection: object, _process: int, _channel: str, text: str) -> None:
+                heard(parse_announcement(text, now=self._clock()))
+
+            await connection.add_listener(CHANNEL, receive)
+            heard(None)  # what was announced while nobody listened
+            while not gone.is_set():
+                try:
+                    async with asyncio.timeout(ALIVE_EVERY.total_seconds()):
+                        await gone.wait()
+                except TimeoutError:
+                    # A machine that vanished says nothing, and would be listened to for ever.
+                    await connection.fetchval("SELECT 1", timeout=ALIVE_EVERY.total_seconds())
+        finally:
+            connection.terminate()
+
+
+def postgres_announcements(database_url: str) -> PostgresAnnouncements:
+    """Announcements on a PostgreSQL database.  Raises ConfigurationError where the address cannot be used."""
+    from doorward.stores.sql.postgres import connect_asyncpg
+
+    return PostgresAnnouncements(parse_postgres(database_url), connect_asyncpg)

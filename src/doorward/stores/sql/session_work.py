@@ -1,0 +1,386 @@
+"""What is to be done to sessions that are kept elsewhere, noted in the transaction that decided it.
+
+A change of an account is one transaction, and what follows from it for sessions in Redis is not part of it.  So the
+transaction leaves a note (a *work*); whoever finds one does what it says, which may be done twice, and then takes the
+note away in the transaction that tells of what was really done.  Only one taker takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import msgspec
+from sqlalchemy import ColumnElement, delete, insert, select
+
+from doorward.accounts.model import Account, AccountChange, AccountChanged
+from doorward.audit.model import Action, Actor, AuditEvent, Origin
+from doorward.revocation.model import Kind
+from doorward.secret import Secret
+from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session
+from doorward.stores import records
+from doorward.stores.sql import accounts, revocations, schema, trail
+from doorward.stores.sql.transaction import Transaction
+
+_work, _number, _revocation, _account = (
+    schema.session_work,
+    schema.ended_number,
+    schema.revocation,
+    schema.account,
+)
+
+LEFT_OVER_AFTER = timedelta(seconds=3)
+"""A work that is older was left by somebody who died over it, or who waits for Redis as we do."""
+
+MOST_LEFT_OVER = 100
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """An event to be told once the work is done."""
+
+    action: Action
+    session: str | None
+    account: str | None
+    detail: dict[str, str | int | bool | None]
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a row must still be like; instants in microseconds."""
+
+    secret_hash: str
+    generation: int
+    made_at: int
+    acknowledged: bool
+    retried: bool
+
+
+class Carried(msgspec.Struct, frozen=True, kw_only=True):
+    """To which version of the account sessions are carried, from which, and with what."""
+
+    from_version: int
+    to_version: int
+    roles: tuple[str, ...] | None = None
+    secret_hash: str | None = None
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done.
+
+    Args:
+        account: whose sessions.
+        reason: why those end that end.
+        actor: on whose behalf; with ``ip`` and ``user_agent``.
+        remember_for: how long revocations live, in microseconds.
+        each: whether what ends is revoked each by its own entry; else the account is, as a whole.
+        keys: these sessions; None for all of the account.
+        spared: a session that goes on.
+        below: only what stands under an earlier version of the account.
+        carried: how sessions go on: the spared one, or where there is none all that do not live by one token alone.
+        seen: end only what is still like this.
+        event: told where something has ended.
+    """
+
+    account: str
+    reason: EndReason
+    actor: str | None
+    ip: str | None
+    user_agent: str | None
+    remember_for: int
+    each: bool
+    keys: tuple[int, ...] | None = None
+    spared: int | None = None
+    below: int | None = None
+    carried: Carried | None = None
+    seen: Seen | None = None
+    event: Event | None = None
+
+    @property
+    def ending(self) -> Ending:
+        actor = Actor(name=self.actor, origin=Origin(ip=self.ip, user_agent=self.user_agent))
+        return Ending(reason=self.reason, actor=actor, remember_for=timedelta(microseconds=self.remember_for))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """A work as it stands in the table.
+
+    Args:
+        id: what rows that it has ended call it by; never given twice.
+        work: what is to be done.
+    """
+
+    id: str
+    work: Work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a work has led to.
+
+    Args:
+        ended: the sessions that it has ended.
+        moved: the session that stands under a new handle, or None.
+    """
+
+    ended: tuple[Session, ...] = ()
+    moved: Session | None = None
+
+
+def work_of(account_id: str, ending: Ending, *, each: bool) -> Work:
+    """A work that does nothing yet."""
+    return Work(
+        account=account_id,
+        reason=ending.reason,
+        actor=ending.actor.name,
+        ip=ending.actor.origin.ip,
+        user_agent=ending.actor.origin.user_agent,
+        remember_for=ending.remember_for // timedelta(microseconds=1),
+        each=each,
+    )
+
+
+_encode = msgspec.json.Encoder().encode
+_decoder = msgspec.json.Decoder(Work)
+
+
+# Noting
+
+
+def note(tx: Transaction, *noted: Noted) -> None:
+    for each in noted:
+        values = {"id": each.id, "account": each.work.account, "at": tx.now, "work": _encode(each.work).decode()}
+        tx.connection.execute(insert(_work), values)
+
+
+def pending(tx: Transaction, *, account_id: str) -> Sequence[Noted]:
+    """The works of an account, in the order in which they have to be done."""
+    return _in_order(tx, _work.c.account == account_id)
+
+
+def left_over(tx: Transaction) -> Sequence[Noted]:
+    """Works that nobody seems to be about, some of them."""
+    return _in_order(tx, _work.c.at <= tx.now - LEFT_OVER_AFTER)
+
+
+def _in_order(tx: Transaction, where: ColumnElement[bool]) -> Sequence[Noted]:
+    statement = select(_work.c.id, _work.c.work).where(where).order_by(_work.c.at).limit(MOST_LEFT_OVER)
+    found = [Noted(id=row.id, work=_decoder.decode(row.work)) for row in tx.connection.execute(statement)]
+    # By version: what the first carries over the second has to find there.
+    return sorted(found, key=lambda noted: noted.work.below or 0)
+
+
+# Deciding
+
+
+def change_account(
+    tx: Transaction, *, account_id: str, change: AccountChange, ending: Ending, id_: str
+) -> tuple[AccountChanged, Sequence[Noted]] | None:
+    """As ``accounts.change``, but for the sessions."""
+    before = accounts.locked(tx, account_id)
+    if before is None:
+        return None
+    after = records.changed(before, change, at=tx.now)
+    if after == before:
+        return AccountChanged(account=after), ()
+    accounts.write(tx, after)
+    trail.write(tx, *records.account_changes(before, after, ending.actor))
+    if after.version == before.version:
+        return AccountChanged(account=after), ()
+    if records.has_been_disabled(before, after):
+        work = work_of(account_id, ending, each=False)
+    else:
+        work = work_of(account_id, records.because(ending, EndReason.ADMIN), each=False)
+        carried = Carried(from_version=before.version, to_version=after.version, roles=after.roles)
+        work = msgspec.structs.replace(work, carried=carried)
+    note(tx, Noted(id=id_, work=msgspec.structs.replace(work, below=after.version)))
+    entry = records.account_revoked(after, ending, at=tx.now)
+    revocations.write(tx, [entry])
+    return AccountChanged(account=after, revocations=(entry,)), pending(tx, account_id=account_id)
+
+
+def change_password(
+    tx: Transaction,
+    *,
+    seen: Account,
+    password_hash: Secret,
+    keep: Session | None,
+    new_secret_hash: bytes | None,
+    others: Sequence[Session],
+    ending: Ending,
+    id_: str,
+) -> tuple[Ended, Sequence[Noted]] | AccountMoved:
+    """As ``accounts.change_password``, but for the sessions.
+
+    Args:
+        tx: where.
+        seen: as in the port, and what follows as well.
+        password_hash: the new one.
+        keep: the session that goes on, or None.
+        new_secret_hash: of its new handle, or None.
+        others: sessions that were live when they were read and will certainly be over.
+        ending: why, and on whose behalf.
+        id_: of the work.
+    """
+    if not accounts.set_password(tx, seen, password_hash):
+        return AccountMoved()
+    trail.write(tx, records.password_changed(seen, ending.actor))
+    by_account = records.is_account_entry_enough(keep, new_secret_hash)
+    work = msgspec.structs.replace(work_of(seen.id, ending, each=not by_account), below=seen.version + 1)
+    if keep is not None:
+        carried = Carried(
+            from_version=seen.version,
+            to_version=seen.version + 1,
+            secret_hash=new_secret_hash.hex() if new_secret_hash is not None else None,
+        )
+        work = msgspec.structs.replace(work, spared=keep.key, carried=carried)
+    note(tx, Noted(id=id_, work=work))
+    entries = records.ended_sessions(others, ending, at=tx.now).revocations
+    if by_account:
+        entries = (records.account_revoked(replace(seen, version=seen.version + 1), ending, at=tx.now),)
+    revocations.write(tx, entries)
+    return Ended(revocations=entries if by_account else ()), pending(tx, account_id=seen.id)
+
+
+def end_all(tx: Transaction, *, account_id: str, ending: Ending, id_: str) -> tuple[Ended, Sequence[Noted]] | None:
+    """Raise the version of an account and note that all its sessions end; None where there is no such account."""
+    account = accounts.locked(tx, account_id)
+    if account is None:
+        return None
+    raised = accounts.raise_version(tx, account)
+    note(tx, Noted(id=id_, work=msgspec.structs.replace(work_of(account_id, ending, each=False), below=raised.version)))
+    entry = records.account_revoked(raised, ending, at=tx.now)
+    revocations.write(tx, [entry])
+    return Ended(revocations=(entry,)), pending(tx, account_id=account_id)
+
+
+def end_these(tx: Transaction, *, noted: Noted, certain: Sequence[Session]) -> None:
+    """Note that sessions end.
+
+    Args:
+        tx: where.
+        noted: the work.
+        certain: sessions that were live when they were read and will certainly be over: they are revoked at once.
+    """
+    note(tx, noted)
+    _revoke_each(tx, certain, noted.work.ending)
+
+
+def start(
+    tx: Transaction,
+    *,
+    new: NewSession,
+    session: Session,
+    ending: Ending,
+    ends: Sequence[tuple[Noted, Sequence[Session]]],
+) -> Account | None:
+    """Tell of a session that starts, and note which end for it; None where its account has moved.
+
+    Args:
+        tx: where.
+        new: as it was asked for.
+        session: as it has been put.
+        ending: on whose behalf.
+        ends: works that end others for it, each with those that it ends.
+    """
+    # Held until the commit: disabling the account, changing its password and another start wait for this one.
+    account = accounts.locked(tx, new.account)
+    if account is None or account.disabled_at is not None or account.version != new.account_version:
+        return None
+    for noted, over in ends:
+        end_these(tx, noted=noted, certain=over)
+    trail.write(tx, records.session_started(session, ending.actor))
+    return account
+
+
+# Judging
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the database knows of a session that is kept elsewhere.
+
+    Args:
+        account: whose it is, or None if it is gone.
+        revoked: whether a live revocation names the session: then it has ended, whatever its row says.
+    """
+
+    account: Account | None
+    revoked: bool
+
+    def bears(self, session: Session) -> bool:
+        """Whether the session stands, as far as the database knows."""
+        account = self.account
+        return (
+            account is not None
+            and account.disabled_at is None
+            and account.version == session.account_version
+            and not self.revoked
+        )
+
+
+def standing(tx: Transaction, *, session: Session, locked: bool = False) -> Standing:
+    """What is known of a session; ``locked``: what changes the account waits until the transaction is over."""
+    account = accounts.shared(tx, session.account) if locked else accounts.by_id(tx, account_id=session.account)
+    named = (_revocation.c.kind == Kind.SESSION) & (_revocation.c.id == session.id) & (_revocation.c.dies_at > tx.now)
+    entry = tx.connection.execute(select(_revocation.c.id).where(named)).first()
+    return Standing(account=account, revoked=entry is not None)
+
+
+def tell_if_standing(tx: Transaction, *, session: Session, event: AuditEvent) -> Standing:
+    """Tell of what a session has done, where it stands."""
+    found = standing(tx, session=session, locked=True)
+    if found.bears(session):
+        trail.write(tx, event)
+    return found
+
+
+# Taking away
+
+
+def finish(tx: Transaction, *, noted: Noted, done: Done) -> Ended:
+    """Take a work away and tell of what it has led to, unless somebody has."""
+    work, ending = noted.work, noted.work.ending
+    over = records.ended_sessions(done.ended, ending, at=tx.now)
+    taken = tx.connection.execute(delete(_work).where(_work.c.id == noted.id)).rowcount
+    if taken:
+        _tell(tx, work, done, over)
+    return over if work.each else replace(over, revocations=())
+
+
+def _tell(tx: Transaction, work: Work, done: Done, over: Ended) -> None:
+    actor = work.ending.actor
+    if work.event is not None and over.sessions:
+        told = work.event
+        trail.write(
+            tx,
+            AuditEvent(action=told.action, actor=actor, account=told.account, session=told.session, detail=told.detail),
+        )
+    if done.moved is not None:
+        trail.write(tx, records.session_moved(done.moved, actor))
+    trail.write(tx, *(records.session_ended(session, actor) for session in over.sessions))
+    if work.each:
+        revocations.write(tx, over.revocations)
+    numbers = {session.status_index for session in over.sessions if session.status_index is not None}
+    for number in sorted(numbers):
+        values = {"number": number, "dies_at": tx.now + work.ending.remember_for}
+        tx.connection.execute(tx.insert(_number).values(values).on_conflict_do_nothing())
+
+
+def _revoke_each(tx: Transaction, sessions: Sequence[Session], ending: Ending) -> None:
+    revocations.write(tx, records.ended_sessions(sessions, ending, at=tx.now).revocations)
+
+
+# Numbers of status lists
+
+
+def ended_numbers(tx: Transaction, *, first: int, count: int) -> Sequence[int]:
+    """Those whose session has ended; of others no token is left that could be accepted."""
+    among = _number.c.number.between(first, first + count - 1)
+    return tuple(tx.connection.execute(select(_number.c.number).where(among)).scalars())
+
+
+def forget_numbers(tx: Transaction, *, batch: int) -> int:
+    """Remove some of those whose last token is dead."""
+    some = select(_number.c.number).where(_number.c.dies_at <= tx.now).limit(batch)
+    return tx.connection.execute(delete(_number).where(_number.c.number.in_(some))).rowcount

@@ -1,0 +1,1 @@
+"""The credentials of those who read the revocation feed and ask about tokens."""

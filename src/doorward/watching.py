@@ -1,0 +1,96 @@
+"""Keeping what one process knows up to date with what the others do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from doorward.deployment import DUE_EVERY, Deployment
+from doorward.errors import DoorwardError
+from doorward.keys import flow as keys
+from doorward.ports import Announcements
+from doorward.revocation.flow import read_revocations
+from doorward.revocation.model import Kind, Revocation
+from doorward.verifiers.flow import read_verifiers
+
+LEAST_PAUSE = timedelta(milliseconds=50)
+"""Between two reads, however often somebody hints that there is something to read."""
+
+_log = logging.getLogger(__name__)
+
+
+async def read_changes(deployment: Deployment, *, makes_keys: bool) -> None:
+    """Learn what other processes have revoked, and which keys and verifiers there are."""
+    asked_at = deployment.ticks()
+    as_of = await read_revocations(deployment)
+    deployment.hub.read(as_of=as_of, asked_at=asked_at)
+    await keys.load_keys(deployment, make=makes_keys)
+    await read_verifiers(deployment)
+
+
+class Watch:
+    """The background of an open deployment, under an event loop.
+
+    Args:
+        deployment: what is kept up to date.
+        makes_keys: as for ``keys.flow.load_keys``.
+        announcements: where other servers tell at once what they have revoked, or None.
+    """
+
+    def __init__(self, deployment: Deployment, *, makes_keys: bool, announcements: Announcements | None) -> None:
+        self._deployment = deployment
+        self._makes_keys = makes_keys
+        self._hinted = asyncio.Event()
+        work = {"watch the store": self._read(), "beat": self._beat()}
+        if announcements is not None:
+            work["listen"] = announcements.listen(self._heard)
+        self._tasks = [asyncio.create_task(each, name=f"doorward: {name}") for name, each in work.items()]
+
+    def cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def stop(self) -> None:
+        """Come to rest, and end the streams of those who read the feed."""
+        self.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._deployment.hub.close()
+
+    def _heard(self, revocations: Sequence[Revocation] | None) -> None:
+        """Another server has told what it revoked; None: it had too much to tell, or something may have been missed."""
+        if revocations is not None:
+            self._deployment.live.merge(revocations)
+        if revocations is None or any(each.kind is Kind.KEY for each in revocations):
+            self._hinted.set()
+
+    async def _read(self) -> None:
+        failing = False
+        while True:
+            await self._until_due()
+            try:
+                await read_changes(self._deployment, makes_keys=self._makes_keys)
+                failing = False
+            except DoorwardError as error:
+                if not failing:
+                    _log.warning("the store cannot be read, what is known stays in force: %s", error.detail)
+                failing = True
+            except Exception:  # noqa: BLE001 -- whatever it is, it is logged, and
+                # it must not silently end the watch: revocations by others would go unnoticed.
+                _log.exception("watching the store failed; it goes on")
+
+    async def _until_due(self) -> None:
+        await asyncio.sleep(LEAST_PAUSE.total_seconds())
+        try:
+            async with asyncio.timeout((DUE_EVERY - LEAST_PAUSE).total_seconds()):
+                await self._hinted.wait()
+        except TimeoutError:
+            return
+        self._hinted.clear()
+
+    async def _beat(self) -> None:
+        # On its own: a server that waits for its store goes on to say how old its knowledge is.
+        while True:
+            await asyncio.sleep(DUE_EVERY.total_seconds())
+            self._deployment.hub.beat()

@@ -1,0 +1,35 @@
+"""What Starlette calls a user."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
+
+from starlette.authentication import BaseUser, UnauthenticatedUser
+
+from doorward.principal import Principal
+
+
+class SignedInUser(BaseUser):
+    """What ``request.user`` is when somebody is signed in."""
+
+    def __init__(self, principal: Principal) -> None:
+        self.principal = principal
+
+    @property
+    def is_authenticated(self) -> bool:
+        return True
+
+    @property
+    def display_name(self) -> str:
+        return self.principal.subject
+
+    @property
+    def identity(self) -> str:
+        return self.principal.subject
+
+
+def set_user(scope: MutableMapping[str, Any]) -> None:
+    """Put into a scope whoever a middleware of ours has found to make the request."""
+    principal: Principal | None = scope["doorward.principal"]
+    scope["user"] = UnauthenticatedUser() if principal is None else SignedInUser(principal)

@@ -1,0 +1,1 @@
+"""A service that takes access tokens of a Doorward elsewhere: bare ASGI, Starlette, FastAPI.  The base install does."""

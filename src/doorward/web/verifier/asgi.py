@@ -1,0 +1,98 @@
+"""Bare ASGI: who makes a request by its access token, and what is answered where nobody may."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from typing import Any, get_args
+
+from doorward.errors import DoorwardError, NotAuthenticated, NotPermitted
+from doorward.http.message import Header, Request, Response, join_headers
+from doorward.http.problems import problem_of
+from doorward.principal import Principal
+from doorward.verifier import Demand, Verifier
+from doorward.wire.bearer import parse_authorization
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class VerifierMiddleware:
+    """Tells an ASGI application who makes a request.
+
+    ``scope["doorward.principal"]`` is the ``Principal``, or None; ``scope["doorward.refusal"]`` is then why: to be
+    answered by whoever needs a principal (`answer_of`), ignored by whoever does not.
+
+    Args:
+        app: the application.
+        verifier: what verifies.
+    """
+
+    def __init__(self, app: App, verifier: Verifier) -> None:
+        self._app = app
+        self._verifier = verifier
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in {"http", "websocket"}:
+            scope["doorward.principal"], scope["doorward.refusal"] = None, None
+            try:
+                scope["doorward.principal"] = await authenticate(self._verifier, scope)
+            except DoorwardError as refusal:
+                scope["doorward.refusal"] = refusal
+        await self._app(scope, receive, send)
+
+
+async def authenticate(verifier: Verifier, scope: Scope, *, revocation: Demand = "policy") -> Principal:
+    """Tell who makes a request, by its ``Authorization`` header alone (RFC 6750 section 2.1).
+
+    Raises:
+        NotAuthenticated: there is no bearer credential.
+        InvalidToken: it is not valid, or there are two.
+        Unavailable: that cannot be told now.
+    """
+    credential = parse_authorization(join_headers(scope["headers"]).get("authorization"))
+    if credential is None:
+        raise NotAuthenticated
+    return await verifier.verify_async(credential.reveal(), revocation=revocation)
+
+
+async def authorize(
+    verifier: Verifier, scope: Scope, *, roles: Collection[str], scopes: Collection[str], revocation: Demand
+) -> Principal:
+    """The principal of a request, if it has all these roles and scopes.
+
+    Raises:
+        NotPermitted: it has not.
+        DoorwardError: as `authenticate`.
+    """
+    principal: Principal | None = scope.get("doorward.principal") if revocation == "policy" else None
+    if principal is None:
+        principal = await authenticate(verifier, scope, revocation=revocation)
+    principal.require(roles=roles, scopes=scopes)
+    return principal
+
+
+def check_demand(revocation: Demand) -> None:
+    """Raises ValueError where a route is declared and not where it is called."""
+    if revocation not in get_args(Demand):
+        raise ValueError("revocation is policy or immediate")
+
+
+def answer_of(error: DoorwardError, scope: Scope, *, scopes: Collection[str] = ()) -> Response:
+    """What is answered: 401, 403 or 503, with the challenge that RFC 6750 section 3 asks for.
+
+    Args:
+        error: what went wrong.
+        scope: the request that it went wrong with.
+        scopes: those that the route needs: a client may ask for them.
+    """
+    request = Request(method="GET", path="/", headers=join_headers(scope["headers"]))
+    answer = problem_of(error, request)
+    return answer.with_headers(_insufficient(scopes)) if isinstance(error, NotPermitted) else answer
+
+
+def _insufficient(scopes: Collection[str]) -> list[Header]:
+    wanted = f', scope="{" ".join(sorted(scopes))}"' if scopes else ""
+    return [("www-authenticate", f'Bearer error="insufficient_scope"{wanted}')]

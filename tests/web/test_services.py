@@ -1,0 +1,209 @@
+"""The examples of services that take tokens of an issuer elsewhere, and what they answer where nobody may."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from fastapi import Depends, FastAPI
+
+from doorward.testing import Answer, CookieClient
+from doorward.web.verifier.asgi import VerifierMiddleware
+from doorward.web.verifier.fastapi import Verifier as FastApiVerifier
+from doorward.web.verifier.starlette import Verifier as StarletteVerifier
+from tests.verifier.conftest import FakeTicks, Verifiers, eventually, verifiers_of
+from tests.verifier.issuer import CREDENTIAL, Issuer, an_issuer
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+WRITES: dict[str, Any] = {"scope": "payments:write", "sid": "ses_2"}
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    with an_issuer() as running:
+        yield running
+
+
+@pytest.fixture
+def a_verifier(issuer: Issuer) -> Iterator[Verifiers]:
+    with verifiers_of(issuer) as make:
+        yield make
+
+
+class Service:
+    """An example, loaded with an issuer on loopback."""
+
+    def __init__(self, framework: str) -> None:
+        path = ROOT / "examples" / f"{framework}_service.py"
+        module = ModuleType(f"example_{framework}_service")
+        exec(compile(path.read_text(), path, "exec", dont_inherit=True), module.__dict__)
+        self.app: Any = module.app
+        self.verifier: FastApiVerifier | StarletteVerifier = module.verifier
+        self.ticks = self.verifier._ticks = FakeTicks()
+        self.client = CookieClient(self.app)
+
+    async def get(self, token: str | None) -> Answer:
+        return await self.client.get("/payments", bearer=token)
+
+    async def post(self, token: str | None) -> Answer:
+        return await self.client.post("/payments", bearer=token)
+
+
+@pytest.fixture(params=["fastapi", "starlette"])
+def service(request: pytest.FixtureRequest, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    monkeypatch.setenv("ISSUER", issuer.address)
+    monkeypatch.setenv("DOORWARD_VERIFIER_CREDENTIAL", CREDENTIAL)
+    loaded = Service(request.param)
+    with loaded.verifier:
+        yield loaded
+
+
+async def test_a_token_of_the_issuer_is_taken(issuer: Issuer, service: Service) -> None:
+    answer = await service.get(issuer.a_token())
+    assert (answer.status, answer.json()) == (200, {"account": "acc_ada"})
+
+
+@pytest.mark.rfc("6750", "3.1")
+async def test_without_a_token_the_challenge_names_no_error(service: Service) -> None:
+    answer = await service.get(None)
+    assert answer.status == 401
+    assert answer.header("www-authenticate") == "Bearer"
+
+
+@pytest.mark.rfc("6750", "3.1")
+async def test_a_refused_token_is_answered_by_401_and_its_challenge(issuer: Issuer, service: Service) -> None:
+    for token in ("garbage", issuer.a_token(aud="elsewhere"), issuer.a_token(exp=1)):
+        answer = await service.get(token)
+        assert answer.status == 401
+        assert answer.header("www-authenticate") == 'Bearer error="invalid_token"'
+        assert answer.json()["code"] == "invalid_token"
+
+
+async def test_a_session_that_has_ended_is_refused(issuer: Issuer, service: Service) -> None:
+    token = issuer.a_token(**WRITES)
+    assert (await service.post(token)).json() == {"paid_by": "acc_ada"}
+    issuer.revoke(name="ses_2")
+    eventually(lambda: service.verifier.state.live_revocations == 1)
+    assert (await service.get(token)).status == (await service.post(token)).status == 401
+
+
+@pytest.mark.rfc("6750", "3.1")
+async def test_a_token_of_too_little_scope_is_answered_by_403_and_what_it_lacks(
+    issuer: Issuer, service: Service
+) -> None:
+    answer = await service.post(issuer.a_token())
+    assert answer.status == 403
+    assert answer.header("www-authenticate") == 'Bearer error="insufficient_scope", scope="payments:write"'
+
+
+async def test_stale_knowledge_is_no_fault_of_the_caller_where_the_route_must_not_act_on_it(
+    issuer: Issuer, service: Service
+) -> None:
+    token = issuer.a_token(**WRITES)
+    issuer.answers = dict.fromkeys(issuer.answers, lambda handler: handler.send(503))
+    issuer.cut_streams()
+    service.ticks.moved = 30
+    answer = await service.post(token)
+    assert answer.status == 503
+    assert int(answer.header("retry-after") or 0) >= 1
+    assert not answer.header("www-authenticate")
+    assert (await service.get(token)).status == 200
+
+
+async def test_two_tokens_at_once_are_refused(issuer: Issuer, service: Service) -> None:
+    both = f"Bearer {issuer.a_token()}, Bearer {issuer.a_token()}"
+    answer = await service.client.get("/payments", headers={"Authorization": both})
+    assert answer.status == 401
+
+
+@pytest.mark.parametrize("kind", [FastApiVerifier, StarletteVerifier])
+def test_an_unknown_demand_is_refused_where_the_route_is_declared(
+    issuer: Issuer, kind: type[FastApiVerifier | StarletteVerifier]
+) -> None:
+    verifier = kind(issuer=issuer.address, audience="payments", credential=CREDENTIAL, insecure_http=True)
+    with pytest.raises(ValueError, match="revocation"):
+        verifier.requires(revocation="imediate")  # type: ignore[arg-type]
+
+
+async def test_roles_are_needed_all_of_them(issuer: Issuer) -> None:
+    verifier = FastApiVerifier(issuer=issuer.address, audience="payments", credential=CREDENTIAL, insecure_http=True)
+    app = FastAPI()
+    verifier.install(app)
+
+    @app.get("/both", dependencies=[Depends(verifier.requires(roles={"editor", "admin"}))])
+    async def both() -> str:
+        return "both"
+
+    client = CookieClient(app)
+    with verifier:
+        assert (await client.get("/both", bearer=issuer.a_token(roles=("editor",)))).status == 403
+        assert (await client.get("/both", bearer=issuer.a_token(roles=("editor", "admin")))).status == 200
+
+
+async def test_a_synchronous_endpoint_may_be_guarded_too(issuer: Issuer) -> None:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+
+    verifier = StarletteVerifier(issuer=issuer.address, audience="payments", credential=CREDENTIAL, insecure_http=True)
+
+    @verifier.requires()
+    def me(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(request.scope["doorward.principal"].subject)
+
+    client = CookieClient(Starlette(routes=[Route("/me", me)]))
+    with verifier:
+        assert (await client.get("/me", bearer=issuer.a_token())).status == 200
+        assert (await client.get("/me")).status == 401
+
+
+Told = list[tuple[Any, Any]]
+
+
+def an_app_that_tells(told: Told) -> Callable[..., Awaitable[None]]:
+    async def app(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        told.append((scope.get("doorward.principal"), scope.get("doorward.refusal")))
+
+    return app
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+async def test_the_middleware_tells_who_it_is_or_why_nobody(issuer: Issuer, a_verifier: Verifiers, kind: str) -> None:
+    told: Told = []
+    app = VerifierMiddleware(an_app_that_tells(told), a_verifier())
+
+    async def call(*headers: tuple[bytes, bytes]) -> tuple[Any, Any]:
+        await app({"type": kind, "headers": list(headers)}, None, None)  # type: ignore[arg-type]
+        return told[-1]
+
+    principal, refusal = await call((b"authorization", f"Bearer {issuer.a_token()}".encode()))
+    assert principal.subject == "acc_ada"
+    assert refusal is None
+    for headers, code in (((), "not_authenticated"), (((b"authorization", b"Bearer x"),), "invalid_token")):
+        principal, refusal = await call(*headers)
+        assert principal is None
+        assert refusal.code == code
+
+
+async def test_the_middleware_leaves_alone_what_is_no_request(a_verifier: Verifiers) -> None:
+    told: Told = []
+    await VerifierMiddleware(an_app_that_tells(told), a_verifier())({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
+    assert told == [(None, None)]
+
+
+@pytest.mark.parametrize("framework", ["fastapi", "starlette"])
+async def test_the_verifier_starts_and_closes_with_the_application(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch, framework: str
+) -> None:
+    monkeypatch.setenv("ISSUER", issuer.address)
+    monkeypatch.setenv("DOORWARD_VERIFIER_CREDENTIAL", CREDENTIAL)
+    service = Service(framework)
+    async with service.app.router.lifespan_context(service.app):
+        assert service.verifier.state.state == "fresh"
+    assert service.verifier.state.state == "cold"
