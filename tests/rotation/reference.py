@@ -114,7 +114,7 @@ class Reference:
         self.live = LiveSet()
         self._known = self._newest = self._tables.identity
         self.leases: list[Lease] = []
-        self._seen: set[int] = set()
+        self._seen: dict[str, int] = {}
 
     # Presenting
 
@@ -254,13 +254,12 @@ class Reference:
 
     def use(self, access: int) -> str:
         lease = self.leases[access]
-        first_sight = access not in self._seen
-        self._seen.add(access)
         if self.live.revokes(session=lease.session, account=self.account().id, version=lease.version, token=""):
             row = next(row for row in self._tables.rows.values() if row.id == lease.session)
             over = decide_standing(row, self._tables.account, now=self._clock())
             return f"ended: {over}" if over is not None else "revoked"
-        if first_sight:
+        if self._seen.get(lease.session, -1) < lease.generation:
+            self._seen[lease.session] = lease.generation
             for row in self._tables.rows.values():
                 if (row.id, row.generation) == (lease.session, lease.generation) and row.ended_at is None:
                     self._tables.rows[row.key] = replace(row, acknowledged=True)
@@ -294,7 +293,12 @@ class Reference:
         for row in live:
             if row.key == keep:
                 self._tables.rows[row.key] = replace(row, account_version=self._tables.account.version)
-        self._end_each([row for row in live if row.key != keep], EndReason.PASSWORD_CHANGED)
+        over = [row for row in live if row.key != keep]
+        if keep is None:
+            self._end(over, EndReason.PASSWORD_CHANGED)
+            self._revoke_account()
+        else:
+            self._end_each(over, EndReason.PASSWORD_CHANGED)
 
     def _live(self) -> list[Session]:
         rows = self._tables.rows.values()

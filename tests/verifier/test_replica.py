@@ -410,6 +410,12 @@ def test_an_issuers_clock_that_was_set_back_is_believed_from_its_second_answer_o
     assert clock.over(at=4, wall=NOON) == NOON - 28 * SECOND
 
 
+def test_an_answer_that_is_sent_again_and_again_is_never_timely_however_soon_it_comes() -> None:
+    clock = a_clock([(0, 0)])
+    assert not clock.note(NOON, asked_at=60, at=60, wall=NOON + 60 * SECOND)
+    assert not clock.note(NOON, asked_at=60.01, at=60.02, wall=NOON + 60 * SECOND)
+
+
 def test_what_time_it_is_there_is_not_known_before_it_has_said_so() -> None:
     clock = a_clock()
     assert clock.over(at=0, wall=NOON) is None

@@ -25,6 +25,7 @@ class IssuerClock:
     skew: timedelta
     _said: float | None = None
     _at: float = 0.0
+    _heard: float | None = None
 
     def note(self, now: datetime, *, asked_at: float, at: float, wall: datetime) -> bool:
         """The issuer said what time it is.
@@ -36,11 +37,15 @@ class IssuerClock:
             wall: this machine's time then.
 
         Returns:
-            Whether it can have been said since it was asked: its time has moved on as ours has.
+            Whether it can have been said since it was asked: its time has moved on as ours has, and it is not what
+            was said before, word for word.
         """
         said, then = now.timestamp(), self._floor(asked_at)
         passed = max(asked_at - self._at, 0.0)
         timely = then is None or said >= then - _TOLERANCE_SECONDS - _TOLERATED_DRIFT * passed
+        # Else an answer that is sent again and again would be believed the second time, as that of a clock set back.
+        timely = timely and said != self._heard
+        self._heard = said
         floor = self._floor(at)
         if floor is None or said > floor or not timely or self.is_ahead(at=at, wall=wall):
             # A clock that was set back, or had once shown tomorrow, is believed from the next answer on.
