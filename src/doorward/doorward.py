@@ -360,6 +360,10 @@ class Doorward:
         """See ``keys.flow.retire_key``."""
         await keys.retire_key(self.deployment, kid, actor=actor)
 
+    async def revoke_key(self, kid: str, *, actor: Actor) -> int:
+        """See ``keys.flow.revoke_key``."""
+        return await self._to_the_end(keys.revoke_key(self.deployment, kid, actor=actor))
+
     # Verifiers
 
     async def add_verifier(self, name: str, *, actor: Actor) -> Secret:
@@ -372,7 +376,7 @@ class Doorward:
 
     async def verifiers(self) -> Sequence[StoredVerifier]:
         """Those who may read the revocation feed, by name."""
-        return await verifiers.list_verifiers(self.deployment)
+        return await self.deployment.store.verifiers()
 
     async def authenticate_verifier(self, credential: Secret) -> StoredVerifier:
         """See ``verifiers.flow.authenticate_verifier``."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from doorward.accounts.model import Owner
-from doorward.errors import StoreUnavailable
+from doorward.errors import InvalidToken, StoreUnavailable
 from doorward.keys.model import SigningKey, VerificationKey
 from doorward.options import Options
 from doorward.ports import Entropy
@@ -17,7 +17,13 @@ from doorward.principal import Principal
 from doorward.revocation.model import LiveSet
 from doorward.secret import Secret
 from doorward.sessions.model import IssuedToken, Session
-from doorward.tokens.access import AccessClaims, AccessTokenVerifier, principal_of, sign_access_token
+from doorward.tokens.access import (
+    AccessClaims,
+    AccessTokenVerifier,
+    principal_of,
+    read_unverified_access_token,
+    sign_access_token,
+)
 from doorward.tokens.cache import VerifiedTokens
 from doorward.tokens.status_list import refer
 from doorward.wire.identifiers import new_identifier
@@ -84,6 +90,14 @@ class TokenDesk:
         self._verifier.keys = verifying
         self._remembered.forget_all()
 
+    def drop(self, revoked: Collection[str]) -> None:
+        """Neither sign nor verify with these keys any more, whatever takes their place."""
+        keys = self._verifier.keys
+        if keys.keys().isdisjoint(revoked):
+            return
+        left = {kid: key for kid, key in keys.items() if kid not in revoked}
+        self.take_keys(None if self._signing is None or self._signing.kid in revoked else self._signing, left)
+
     def issue(self, session: Session, account: Owner, *, now: datetime) -> IssuedToken:
         """Mint an access token for a session.
 
@@ -142,3 +156,18 @@ class TokenDesk:
         # Remembered or not: what was true a moment ago may have been revoked since.
         revoked = live.revokes(session=claims.sid, account=claims.sub, version=claims.ver, token=claims.jti)
         return Verified(claims=claims, principal=principal_of(claims), revoked=revoked is not None)
+
+    def is_last_of_revoked_key(self, text: Secret, *, live: LiveSet) -> bool:
+        """Whether a token names a revoked key, and a session that has nothing but such a token.
+
+        Nothing of it has been verified, since whoever has the key can sign: it decides what the refusal says, and
+        neither whether there is one nor what becomes of the session.
+        """
+        if not live.keys:
+            return False
+        try:
+            header, claims = read_unverified_access_token(text.reveal())
+        except InvalidToken:
+            return False
+        kid = header.get("kid")
+        return isinstance(kid, str) and kid in live.keys and "gen" not in claims
