@@ -57,9 +57,8 @@ class Doorward:
 
     Args:
         database: ``sqlite:///file.db``, ``postgresql://user:password@host:port/database`` or ``memory:``.
-        secret: the root of all MAC and encryption keys, 32 characters or more; several where one replaces another,
-            the new one first.  None: made at first start and kept beside the database's file, readable by its owner
-            alone.
+        secret: the root of all MAC and encryption keys, 32 characters or more; several where one replaces another, the
+            new one first.  None: made at first start and kept beside the database's file, for its owner alone.
         memcached: ``memcached://host:port,host:port``, a cache before the database, for the strategy ``session``.
         blocking: for synchronous hosts and the command line: every operation runs to its end without suspending.
         makes_keys: make keys of ``signing_algorithm`` where there are only others; a command that looks does not.

@@ -5,7 +5,7 @@ The framework adapters ask ``authenticate_request`` for the routes of the applic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from doorward.audit.model import Actor
@@ -18,7 +18,7 @@ from doorward.errors import (
     Refusal,
     SessionEnded,
 )
-from doorward.http.csrf import decide_csrf, origin_of
+from doorward.http.csrf import decide_csrf, method_behind, origin_of
 from doorward.http.errors import InvalidClient
 from doorward.http.message import Request
 from doorward.principal import Principal
@@ -79,6 +79,19 @@ async def authenticate_request(auth: Doorward, request: Request) -> Principal:
     principal = await auth.authenticate(handle=handle)
     check_csrf(auth, request, session_id=principal.session_id)
     return principal
+
+
+async def authenticate_proxied_request(auth: Doorward, request: Request) -> Principal:
+    """Tell who made the request that a reverse proxy asks about.
+
+    Raises:
+        Refusal: as ``authenticate_request``, but that proxies know 401 and 403 and nothing else: two credentials that
+            contradict each other are as good as none.
+    """
+    try:
+        return await authenticate_request(auth, replace(request, method=method_behind(request.headers)))
+    except ConflictingCredentials as refused:
+        raise NotAuthenticated(refused.detail) from None
 
 
 async def _refuse_another_session(auth: Doorward, handle: Secret, principal: Principal) -> None:

@@ -44,6 +44,7 @@ _SECURITY: Mapping[Access, tuple[str, ...]] = {
     # The refresh token may be in the body instead.
     Access.REFRESHER: (),
     Access.ACCOUNT: ("bearer", "session_cookie"),
+    Access.PROXIED: ("bearer", "session_cookie"),
     Access.LEAVER: ("bearer", "session_cookie", "refresh_cookie"),
     Access.ADMIN: ("admin_key", "bearer", "session_cookie"),
     Access.INTROSPECTOR: ("admin_key", "verifier", "bearer"),
@@ -217,6 +218,8 @@ def errors_of(operation: AnyOperation) -> list[type[DoorwardError]]:
     if operation.access in _AUTHENTICATED:
         found += [NotAuthenticated, InvalidToken, SessionEnded, ConflictingCredentials]
         found += [CsrfFailed] if operation.method not in SAFE_METHODS else []
+    if operation.access is Access.PROXIED:
+        found += [NotAuthenticated, InvalidToken, SessionEnded, CsrfFailed]
     if operation.access is Access.VERIFIER:
         found += [NotAuthenticated, InvalidToken]
     if operation.access is Access.VISITOR:

@@ -8,6 +8,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from doorward.accounts.model import Owner
 from doorward.errors import InvalidToken, StoreUnavailable
 from doorward.keys.model import SigningKey, VerificationKey
@@ -47,6 +49,25 @@ class Verified:
     claims: AccessClaims
     principal: Principal
     revoked: bool
+
+
+UPSTREAM_LIFETIME = timedelta(seconds=60)
+"""How long a token lives that a proxy hands to what is behind it: a request's way, and some allowance for clocks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardedToken:
+    """A token for what is behind a proxy.
+
+    Args:
+        text: the token.
+        claims: what it says.
+        kid: what signed it.
+    """
+
+    text: Secret
+    claims: AccessClaims
+    kid: str
 
 
 class TokenDesk:
@@ -106,20 +127,36 @@ class TokenDesk:
             account: whose it is.
             now: read before the statement that the row comes from, so that ``exp`` is counted from what was known.
         """
+        claims = self._claims(session, account, self._options.token_audience, self._options.access_lifetime, now=now)
+        if session.strategy == "hybrid":
+            claims = msgspec.structs.replace(claims, gen=session.generation)
+        text = Secret(sign_access_token(claims, self.signing_key))
+        return IssuedToken(text=text, expires_in=timedelta(seconds=max(claims.exp - claims.iat, 0)))
+
+    def issue_for_upstream(self, session: Session, account: Owner, *, audience: str, now: datetime) -> ForwardedToken:
+        """Mint a short token for a session, which a proxy hands to what is behind it.
+
+        It names no generation: the client of the session never sees it, so it acknowledges nothing.
+        """
+        key = self.signing_key
+        claims = self._claims(session, account, audience, UPSTREAM_LIFETIME, now=now)
+        text = Secret(sign_access_token(claims, key))
+        return ForwardedToken(text=text, claims=claims, kid=key.kid)
+
+    def _claims(
+        self, session: Session, account: Owner, audience: str, lifetime: timedelta, *, now: datetime
+    ) -> AccessClaims:
         issued_at = int(now.timestamp())
-        # No lease outlives what it is a lease on.
-        lifetime = int(self._options.access_lifetime.total_seconds())
-        expires_at = min(issued_at + lifetime, int(session.leaves_at.timestamp()))
-        claims = AccessClaims(
+        return AccessClaims(
             iss=self._options.issuer,
             sub=account.id,
-            aud=self._options.token_audience,
-            exp=expires_at,
+            aud=audience,
+            # No lease outlives what it is a lease on.
+            exp=min(issued_at + int(lifetime.total_seconds()), int(session.leaves_at.timestamp())),
             iat=issued_at,
             jti=new_identifier(self._entropy),
             client_id=session.client,
             sid=session.id,
-            gen=session.generation if session.strategy == "hybrid" else None,
             ver=account.version,
             auth_time=int(session.authenticated_at.timestamp()),
             amr=session.methods,
@@ -127,8 +164,6 @@ class TokenDesk:
             roles=account.roles,
             scope=" ".join(self._options.scopes_of(account.roles)),
         )
-        text = Secret(sign_access_token(claims, self.signing_key))
-        return IssuedToken(text=text, expires_in=timedelta(seconds=max(expires_at - issued_at, 0)))
 
     def is_acknowledged(self, session_id: str, generation: int, *, now: datetime) -> bool:
         """Whether the store need not be told, for now, that this generation has been seen."""
