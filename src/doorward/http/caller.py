@@ -23,7 +23,7 @@ from doorward.http.errors import InvalidClient
 from doorward.http.message import Request
 from doorward.principal import Principal
 from doorward.secret import Secret
-from doorward.wire.bearer import parse_authorization
+from doorward.wire.bearer import parse_authorization, parse_client_credentials
 from doorward.wire.cookies import REFRESH_COOKIE, SESSION_COOKIE, CookieKind, read_cookies
 from doorward.wire.verifier_credential import PREFIX as VERIFIER_PREFIX
 
@@ -207,13 +207,23 @@ async def authenticate_verifier_request(auth: Doorward, request: Request) -> str
 
 
 async def authenticate_introspector(auth: Doorward, request: Request) -> Actor:
-    """Tell who asks about tokens: by a bearer credential alone, since no page has a reason to.
+    """Tell who asks about tokens: by the ``Authorization`` header alone, since no page has a reason to.
 
     Raises:
         InvalidClient: whatever is wrong with it.
+
+    RFC 7662 section 2.1.
     """
+    header = request.headers.get("authorization")
     try:
-        bearer = parse_authorization(request.headers.get("authorization"))
+        basic = parse_client_credentials(header)
+        if basic is not None:
+            name, secret = basic
+            verifier = await auth.authenticate_verifier(secret)
+            if verifier.name != name:
+                raise InvalidClient("the credential is another verifier's")
+            return Actor(name=f"verifier:{verifier.name}", origin=request.origin)
+        bearer = parse_authorization(header)
         if bearer is None:
             raise InvalidClient
         if bearer.reveal().startswith(VERIFIER_PREFIX):

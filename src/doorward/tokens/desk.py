@@ -76,13 +76,15 @@ class TokenDesk:
     Args:
         options: of the deployment.
         entropy: what ``jti`` is made of.
+
+    ``remembered`` are the tokens that were verified before.
     """
 
     def __init__(self, options: Options, *, entropy: Entropy) -> None:
         self._options = options
         self._entropy = entropy
         self._signing: SigningKey | None = None
-        self._remembered = VerifiedTokens(MOST_REMEMBERED)
+        self.remembered = VerifiedTokens(MOST_REMEMBERED)
         self._acknowledged: OrderedDict[str, tuple[int, datetime]] = OrderedDict()
         self._verifier = AccessTokenVerifier(
             issuer=options.issuer, audience=options.token_audience, keys={}, clock_skew=options.clock_skew
@@ -109,7 +111,7 @@ class TokenDesk:
         """Put other keys in place of those known."""
         self._signing = signing
         self._verifier.keys = verifying
-        self._remembered.forget_all()
+        self.remembered.forget_all()
 
     def drop(self, revoked: Collection[str]) -> None:
         """Neither sign nor verify with these keys any more, whatever takes their place."""
@@ -184,10 +186,10 @@ class TokenDesk:
             InvalidToken: it is not ours, not now or not for us.
         """
         token = text.reveal()
-        claims = self._remembered.get(token, now=now)
+        claims = self.remembered.get(token, now=now)
         if claims is None:
             claims = self._verifier.verify(token, now=now)
-            self._remembered.put(token, claims, now=now)
+            self.remembered.put(token, claims, now=now)
         # Remembered or not: what was true a moment ago may have been revoked since.
         revoked = live.revokes(session=claims.sid, account=claims.sub, version=claims.ver, token=claims.jti)
         return Verified(claims=claims, principal=principal_of(claims), revoked=revoked is not None)
