@@ -50,6 +50,7 @@ UV = "uv==0.13.9"
 # Debian's packages, and what is skipped without them.
 SYSTEM_PACKAGES = {
     "memcached": "the tests of the cache in Memcached",
+    "nginx-light": "the tests of forward authentication behind nginx",
     "spin": "the tests of the protocol models",
     "gcc": "the tests of the protocol models",
     "libc6-dev": "the tests of the protocol models",

@@ -16,7 +16,7 @@ from doorward.revocation.model import LiveSet
 from doorward.rotation.model import RefreshPolicy
 from doorward.sessions.cache import Moment, SessionCache
 from doorward.sessions.model import Ending, EndReason
-from doorward.tokens.desk import TokenDesk
+from doorward.tokens.desk import ForwardedToken, TokenDesk
 from doorward.tokens.status_list import Statuses
 from doorward.verifiers.model import StoredVerifier
 
@@ -39,6 +39,7 @@ class Deployment:
         limits: how often may be tried what can be guessed.
         statuses: the status lists, where there are any.
         cookies: sessions that were looked up a moment ago.
+        forwarded: tokens for upstreams that were made a moment ago, by session.
         verifiers: who may read the feed, by id, as of the last look.
         watches: whether somebody keeps this up to date in the background.
     """
@@ -56,6 +57,7 @@ class Deployment:
     limits: Limits
     statuses: Statuses
     cookies: SessionCache = field(default_factory=SessionCache)
+    forwarded: dict[str, ForwardedToken] = field(default_factory=dict)
     verifiers: dict[str, StoredVerifier] = field(default_factory=dict)
     watches: bool
 

@@ -57,9 +57,8 @@ class Doorward:
 
     Args:
         database: ``sqlite:///file.db``, ``postgresql://user:password@host:port/database`` or ``memory:``.
-        secret: the root of all MAC and encryption keys, 32 characters or more; several where one replaces another,
-            the new one first.  None: made at first start and kept beside the database's file, readable by its owner
-            alone.
+        secret: the root of all MAC and encryption keys, 32 characters or more; several where one replaces another, the
+            new one first.  None: made at first start and kept beside the database's file, for its owner alone.
         memcached: ``memcached://host:port,host:port``, a cache before the database, for the strategy ``session``.
         blocking: for synchronous hosts and the command line: every operation runs to its end without suspending.
         makes_keys: make keys of ``signing_algorithm`` where there are only others; a command that looks does not.
@@ -360,6 +359,10 @@ class Doorward:
         """See ``keys.flow.retire_key``."""
         await keys.retire_key(self.deployment, kid, actor=actor)
 
+    async def revoke_key(self, kid: str, *, actor: Actor) -> int:
+        """See ``keys.flow.revoke_key``."""
+        return await self._to_the_end(keys.revoke_key(self.deployment, kid, actor=actor))
+
     # Verifiers
 
     async def add_verifier(self, name: str, *, actor: Actor) -> Secret:
@@ -372,7 +375,7 @@ class Doorward:
 
     async def verifiers(self) -> Sequence[StoredVerifier]:
         """Those who may read the revocation feed, by name."""
-        return await verifiers.list_verifiers(self.deployment)
+        return await self.deployment.store.verifiers()
 
     async def authenticate_verifier(self, credential: Secret) -> StoredVerifier:
         """See ``verifiers.flow.authenticate_verifier``."""

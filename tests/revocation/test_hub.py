@@ -297,3 +297,21 @@ async def test_a_reader_whose_credential_is_gone_is_ended_and_the_others_are_not
 async def until_over(reader: Reader) -> None:
     async for _ in reader:
         pass
+
+
+# Measuring
+
+
+async def test_an_observer_is_told_when_by_the_stores_clock_and_of_what() -> None:
+    ticks = Clockwork()
+    hub = a_hub(ticks=ticks, read=False)
+    seen: list[Any] = []
+    hub.observer = lambda now, changes: seen.append((now, changes))
+    hub.live.merge([an_entry("before the store was read")])
+    assert seen == []
+    hub.read(as_of=NOW, asked_at=ticks())
+    ticks.seconds += 0.25
+    entry = an_entry("a")
+    hub.live.merge([entry])
+    hub.live.merge([entry])
+    assert seen == [(NOW + timedelta(seconds=0.25), ((None, entry),))]

@@ -5,7 +5,7 @@ The framework adapters ask ``authenticate_request`` for the routes of the applic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from doorward.audit.model import Actor
@@ -18,12 +18,12 @@ from doorward.errors import (
     Refusal,
     SessionEnded,
 )
-from doorward.http.csrf import decide_csrf, origin_of
+from doorward.http.csrf import decide_csrf, method_behind, origin_of
 from doorward.http.errors import InvalidClient
 from doorward.http.message import Request
 from doorward.principal import Principal
 from doorward.secret import Secret
-from doorward.wire.bearer import parse_authorization
+from doorward.wire.bearer import parse_authorization, parse_client_credentials
 from doorward.wire.cookies import REFRESH_COOKIE, SESSION_COOKIE, CookieKind, read_cookies
 from doorward.wire.verifier_credential import PREFIX as VERIFIER_PREFIX
 
@@ -79,6 +79,19 @@ async def authenticate_request(auth: Doorward, request: Request) -> Principal:
     principal = await auth.authenticate(handle=handle)
     check_csrf(auth, request, session_id=principal.session_id)
     return principal
+
+
+async def authenticate_proxied_request(auth: Doorward, request: Request) -> Principal:
+    """Tell who made the request that a reverse proxy asks about.
+
+    Raises:
+        Refusal: as ``authenticate_request``, but that proxies know 401 and 403 and nothing else: two credentials that
+            contradict each other are as good as none.
+    """
+    try:
+        return await authenticate_request(auth, replace(request, method=method_behind(request.headers)))
+    except ConflictingCredentials as refused:
+        raise NotAuthenticated(refused.detail) from None
 
 
 async def _refuse_another_session(auth: Doorward, handle: Secret, principal: Principal) -> None:
@@ -194,13 +207,23 @@ async def authenticate_verifier_request(auth: Doorward, request: Request) -> str
 
 
 async def authenticate_introspector(auth: Doorward, request: Request) -> Actor:
-    """Tell who asks about tokens: by a bearer credential alone, since no page has a reason to.
+    """Tell who asks about tokens: by the ``Authorization`` header alone, since no page has a reason to.
 
     Raises:
         InvalidClient: whatever is wrong with it.
+
+    RFC 7662 section 2.1.
     """
+    header = request.headers.get("authorization")
     try:
-        bearer = parse_authorization(request.headers.get("authorization"))
+        basic = parse_client_credentials(header)
+        if basic is not None:
+            name, secret = basic
+            verifier = await auth.authenticate_verifier(secret)
+            if verifier.name != name:
+                raise InvalidClient("the credential is another verifier's")
+            return Actor(name=f"verifier:{verifier.name}", origin=request.origin)
+        bearer = parse_authorization(header)
         if bearer is None:
             raise InvalidClient
         if bearer.reveal().startswith(VERIFIER_PREFIX):

@@ -79,6 +79,7 @@ _OAUTH_ERROR: Mapping[type[DoorwardError], str] = {
 }
 
 _CHALLENGE = "Bearer"
+_CHALLENGE_BASIC = 'Basic realm="doorward", charset="UTF-8"'
 _CHALLENGE_REFUSED = 'Bearer error="invalid_token"'
 
 
@@ -174,9 +175,15 @@ def _headers(status: int, error: DoorwardError, request: Request | None) -> list
 def _challenge(error: DoorwardError, request: Request | None) -> str:
     """Which challenge goes with a 401.
 
-    RFC 6750 section 3.1: without a credential no error code.  Never ``Basic``: a browser would ask for a password in
-    a window of its own.
+    RFC 6750 section 3.1: without a credential no error code.  ``Basic`` for none but a client that has tried it
+    (RFC 6749 section 5.2): a browser would ask for a password in a window of its own.
     """
-    bearer = request is not None and request.headers.get("authorization", "")[:7].lower() == "bearer "
+    if isinstance(error, InvalidClient) and request is not None and _tried(request, "basic"):
+        return _CHALLENGE_BASIC
+    bearer = request is not None and _tried(request, "bearer")
     refused = isinstance(error, InvalidToken) or (bearer and not isinstance(error, InvalidCredentials))
     return _CHALLENGE_REFUSED if refused else _CHALLENGE
+
+
+def _tried(request: Request, scheme: str) -> bool:
+    return request.headers.get("authorization", "").partition(" ")[0].lower() == scheme

@@ -82,6 +82,35 @@ class KeepQuery(Input, frozen=True):
     keep: Annotated[Literal["current"], Meta(description="Leave the caller's own session alone.")] | UnsetType = UNSET
 
 
+class CheckQuery(Input, frozen=True):
+    """What a proxy asks for beside who it is."""
+
+    roles: (
+        Annotated[
+            str,
+            Meta(
+                description="403 unless the account has all of these roles, comma between.",
+                pattern="^[a-z][a-z0-9:_-]*(,[a-z][a-z0-9:_-]*)*$",
+                max_length=1000,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    scope: (
+        Annotated[
+            str,
+            Meta(
+                description="403 unless the credential has all of these scopes, space between.",
+                pattern="^[!-~]+( [!-~]+)*$",
+                max_length=1000,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    token: Annotated[bool, Meta(description="Answer with Authorization, for the upstream.")] = False
+    fresh: Annotated[bool, Meta(description="503 where what is known of revocations is too old.")] = False
+
+
 class SessionJson(Output, frozen=True):
     id: str
     created_at: Time

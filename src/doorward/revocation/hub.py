@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -32,6 +32,10 @@ MOST_FRAMES = 10_000
 _FRAMES_AT_ONCE = 64
 _SNAPSHOT_KEPT_FOR = timedelta(seconds=1)
 _KEYS = write_event(KeysChanged())
+
+
+Observer = Callable[[datetime, Sequence[Change]], None]
+"""Told, by the store's clock, when readers were told of what."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +66,7 @@ class Hub:
     ) -> None:
         self.live = LiveSet(told=self._tell if most_readers else None)
         self.cut = 0  # readers that were too slow, so far
+        self.observer: Observer | None = None
         self._name = name
         self._ticks = ticks
         self._most_readers = most_readers
@@ -123,6 +128,8 @@ class Hub:
             self._ring.append((self._number, frame))
             for reader in tuple(self._readers):
                 reader.put(frame)
+        if self.observer is not None and self._known is not None:
+            self.observer(self.reading.now, changes)
 
     def _add(self, bucket: int, amount: int) -> None:
         self._sums[bucket] = (self._sums.get(bucket, 0) + amount) % (1 << 128)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
 
 import structlog
 
 from doorward.doorward import Doorward
 from doorward.errors import DoorwardError
+from doorward.revocation.model import Change
 from doorward.secret import Secret
 from doorward.secret_file import read_or_make_secret
 from doorward.server.logs import set_up_logs
-from doorward.server.metrics import Metrics
+from doorward.server.metrics import Metrics, Readings
 from doorward.server.settings import Settings, load_settings
 from doorward.web.asgi import DoorwardApp, Message, Receive, Scope, Send
 
 HOUSEKEEPING_EVERY = timedelta(minutes=1)
+REFRESHED_EVERY = timedelta(seconds=5)
 MOST_BATCHES = 20
 """Batches of one round of housekeeping: what is left is left for the next, so that requests never wait for it long."""
 
@@ -39,7 +41,7 @@ class ServerApp:
     def __init__(self, auth: Doorward, settings: Settings) -> None:
         self.auth = auth
         self._settings = settings
-        self._metrics = Metrics(live=lambda: len(auth.deployment.live))
+        self._metrics = Metrics(self._readings)
         self._contract = DoorwardApp(auth, metrics=self._metrics.text, observer=self._observe)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,13 +62,15 @@ class ServerApp:
             set_up_logs(
                 self._settings.log_format, level=self._settings.log_level, known=secrets_of(self.auth, self._settings)
             )
-            housekeeping = asyncio.create_task(self._keep_house(), name="doorward: housekeeping")
+            self.auth.deployment.hub.observer = self._measure
+            work = {"housekeeping": self._keep_house(), "metrics": self._refresh_metrics()}
+            tasks = [asyncio.create_task(each, name=f"doorward: {name}") for name, each in work.items()]
             try:
                 yield
             finally:
-                housekeeping.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await housekeeping
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -85,6 +89,31 @@ class ServerApp:
         level = logging.DEBUG if operation in _FREQUENT else logging.INFO
         # Neither address nor query: an operation's name says what was asked, and nothing of who asked.
         _log.log(level, "request", operation=operation, status=status, milliseconds=round(seconds * 1000, 2))
+
+    def _readings(self) -> Readings | None:
+        if not self.auth.is_open:
+            return None
+        known = self.auth.deployment
+        return Readings(
+            staleness=known.freshness.staleness(now=known.ticks()),
+            live_revocations=len(known.live),
+            readers=known.hub.readers,
+            readers_cut=known.hub.cut,
+            hits={"sessions": known.cookies.hits, "tokens": known.desk.remembered.hits},
+            misses={"sessions": known.cookies.misses, "tokens": known.desk.remembered.misses},
+        )
+
+    def _measure(self, now: datetime, changes: Sequence[Change]) -> None:
+        """Note how long ago what readers were told has been committed: an entry dies so long after that."""
+        for before, entry in changes:
+            if before is None:
+                self._metrics.told(now - (entry.dies_at - self.auth.options.revocations_live_for))
+
+    async def _refresh_metrics(self) -> None:
+        # Another worker may be the one that is asked for the metrics of all.
+        while True:
+            await asyncio.sleep(REFRESHED_EVERY.total_seconds())
+            self._metrics.refresh()
 
     async def _keep_house(self) -> None:
         while True:

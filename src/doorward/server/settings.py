@@ -103,6 +103,7 @@ class Settings(BaseSettings):
     strategy: Strategy = _DEFAULTS.strategy
     issuer: Annotated[str | None, BeforeValidator(_none_where_empty)] = None
     audience: Annotated[str | None, BeforeValidator(_none_where_empty)] = _DEFAULTS.audience
+    forward_audience: Annotated[str | None, BeforeValidator(_none_where_empty)] = _DEFAULTS.forward_audience
     signing_algorithm: Algorithm = _DEFAULTS.signing_algorithm
     access_lifetime: Seconds = _DEFAULTS.access_lifetime
     clock_skew: Seconds = _DEFAULTS.clock_skew

@@ -322,7 +322,12 @@ def _principal(deployment: Deployment, session: Session, account: Owner) -> Prin
 
 async def authenticate_token(deployment: Deployment, text: Secret) -> Principal:
     """Tell who sent an access token; in memory, but for the first sight of a generation."""
-    verified = verify_token(deployment, text)
+    try:
+        verified = verify_token(deployment, text)
+    except InvalidToken:
+        if deployment.desk.is_last_of_revoked_key(text, live=deployment.live):
+            raise SessionEnded(EndReason.KEY_REVOKED) from None
+        raise
     if verified.revoked:
         raise await _why_revoked(deployment, verified)
     if verified.claims.gen is not None:
@@ -378,11 +383,6 @@ async def current_session(deployment: Deployment, principal: Principal) -> tuple
     if account is None:
         raise NotAuthenticated(detail="the account is gone")
     return account, session
-
-
-async def list_sessions(deployment: Deployment, account_id: str) -> Sequence[Session]:
-    """The sessions of an account that stand, the newest first."""
-    return await deployment.store.sessions_of(account_id)
 
 
 async def end_session(

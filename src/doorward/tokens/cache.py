@@ -27,11 +27,13 @@ class VerifiedTokens:
         limit: how many tokens are remembered at most.
     """
 
-    __slots__ = ("_half", "_old", "_young")
+    __slots__ = ("_half", "_old", "_young", "hits", "misses")
 
     def __init__(self, limit: int) -> None:
         if limit < 2:
             raise ValueError("a memory of verified tokens holds at least two")
+        self.hits = 0
+        self.misses = 0
         self._half = limit // 2
         self._young: dict[bytes, _Remembered] = {}
         self._old: dict[bytes, _Remembered] = {}
@@ -44,9 +46,11 @@ class VerifiedTokens:
         name = _name(token)
         found = self._young.get(name) or self._old.get(name)
         if found is None or not found.verified_at <= now.timestamp() < found.dies_at:
+            self.misses += 1
             return None
         if name not in self._young:
             self._keep(name, found)
+        self.hits += 1
         return found.claims
 
     def put(self, token: str, claims: AccessClaims, *, now: datetime) -> None:
