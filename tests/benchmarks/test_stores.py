@@ -21,8 +21,8 @@ async def test_what_sessions_take_is_measured_on_every_engine(
     parts = await measure_all(tmp_path, plan, postgres=postgres.emptied, valkey=valkey.emptied())
     taken, *look_ups = parts
     sizes = {way.name: way.median for way in taken.measured}
-    # What a process grows by cannot be told of so few.
-    assert all(size > 0 for name, size in sizes.items() if not name.startswith("memory"))
+    # So few fit into pages that are there already, in a file and in a process.
+    assert all(size > 0 for name, size in sizes.items() if name.startswith(("PostgreSQL", "Redis", "Memcached")))
     assert len(look_ups) == 5
     publish_parts(Run(folder=tmp_path), parts)
     assert "| Redis, 20 sessions |" in (tmp_path / "stores.md").read_text()

@@ -64,6 +64,9 @@ def method_behind(headers: Mapping[str, str]) -> str:
     if "sec-websocket-key" in headers or headers.get("sec-fetch-mode") == "websocket":
         return "WEBSOCKET"
     told = {headers[name] for name in _TOLD_BY_PROXIES if name in headers}
+    if not told and headers.keys().isdisjoint(("origin", "sec-fetch-site")):
+        # No browser changes anything without one of the two: it is a plain GET, or no browser's.
+        return "GET"
     return told.pop() if len(told) == 1 else "UNKNOWN"
 
 
