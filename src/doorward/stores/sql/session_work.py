@@ -335,6 +335,23 @@ def tell_if_standing(tx: Transaction, *, session: Session, event: AuditEvent) ->
     return found
 
 
+def note_stray(tx: Transaction, *, noted: Noted, session: Session) -> Noted | None:
+    """Note the end of a session that does not stand, for which nobody has anything left to do.
+
+    Redis has lost what was done to it, or the database has.  Returns the work, or None where it stands after all or
+    where something is left to be done first.
+    """
+    found = standing(tx, session=session, locked=True)
+    if found.bears(session) or pending(tx, account_id=session.account):
+        return None
+    version = found.account.version if found.account is not None else None
+    if version is not None and session.account_version < version:
+        # All that raised the version has been done, so that a row below it has missed something, whoever moves it now.
+        noted = replace(noted, work=msgspec.structs.replace(noted.work, below=version))
+    note(tx, noted)
+    return noted
+
+
 # Taking away
 
 
@@ -369,18 +386,3 @@ def _tell(tx: Transaction, work: Work, done: Done, over: Ended) -> None:
 
 def _revoke_each(tx: Transaction, sessions: Sequence[Session], ending: Ending) -> None:
     revocations.write(tx, records.ended_sessions(sessions, ending, at=tx.now).revocations)
-
-
-# Numbers of status lists
-
-
-def ended_numbers(tx: Transaction, *, first: int, count: int) -> Sequence[int]:
-    """Those whose session has ended; of others no token is left that could be accepted."""
-    among = _number.c.number.between(first, first + count - 1)
-    return tuple(tx.connection.execute(select(_number.c.number).where(among)).scalars())
-
-
-def forget_numbers(tx: Transaction, *, batch: int) -> int:
-    """Remove some of those whose last token is dead."""
-    some = select(_number.c.number).where(_number.c.dies_at <= tx.now).limit(batch)
-    return tx.connection.execute(delete(_number).where(_number.c.number.in_(some))).rowcount
