@@ -199,7 +199,8 @@ def test_a_file_that_is_no_text_is_refused(empty_folder: Path) -> None:
 
 
 def test_all_problems_are_told_at_once() -> None:
-    found = refused(DOORWARD_PORTT="1", DOORWARD_REDIS_URL="x", DOORWARD_SECRET_FILE="not there")
+    found = refused(DOORWARD_PORTT="1", DOORWARD_REDIS_URL="", DOORWARD_SECRET_FILE="not there")
+    assert {each.id for each in found} == {"DW060", "DW063"}
     found = refused(DOORWARD_PORT="x", DOORWARD_STRATEGY="x")
     assert len(found) == 2
 

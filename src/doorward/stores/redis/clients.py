@@ -16,7 +16,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from redis.exceptions import NoScriptError, ReadOnlyError
+from redis.exceptions import ConnectionError, NoScriptError, ReadOnlyError  # noqa: A004 -- Redis' own
 
 from doorward.errors import Busy, Unavailable
 from doorward.stores.redis.address import RedisAddress
@@ -188,8 +188,8 @@ class AsyncRedis:
                     try:
                         return await work()
                     except Exception as error:
-                        if isinstance(error, ReadOnlyError):
-                            await self._leave_what_became_a_replica()
+                        if isinstance(error, ReadOnlyError | ConnectionError):
+                            await self._leave_what_is_not_used()
                         if attempt == ATTEMPTS or not is_worth_another_try(error, script):
                             raise
                         await asyncio.sleep(PAUSE_SECONDS)
@@ -199,7 +199,8 @@ class AsyncRedis:
                 raise
             raise raised from error
 
-    async def _leave_what_became_a_replica(self) -> None:
+    async def _leave_what_is_not_used(self) -> None:
+        """Where one connection is lost, or leads to what became a replica, the others are no better."""
         if not self._address.cluster:
             await self._client.connection_pool.disconnect(inuse_connections=False)
 
@@ -294,7 +295,7 @@ class BlockingRedis:
                 try:
                     return work()
                 except Exception as error:
-                    if isinstance(error, ReadOnlyError) and not self._address.cluster:
+                    if isinstance(error, ReadOnlyError | ConnectionError) and not self._address.cluster:
                         self._client.connection_pool.disconnect(inuse_connections=False)
                     if attempt == ATTEMPTS or time.monotonic() > until or not is_worth_another_try(error, script):
                         raise
