@@ -51,7 +51,7 @@ def instead(store: RedisSessionStore, script: str, happens: Callable[[], Any]) -
             return await happens()
         return await call(asked)
 
-    store._redis.call = meddled  # type: ignore[method-assign]
+    store._redis.call = meddled  # type: ignore[assignment, method-assign]
 
 
 PASSWORD_HASH = Secret("another hash")

@@ -88,7 +88,7 @@ def store_of(auth: Doorward) -> RedisSessionStore:
 
 def forget(auth: Doorward) -> None:
     """As in another process, or a quarter of an hour later: nobody remembers what was revoked."""
-    auth.deployment.hub.live = LiveSet()  # type: ignore[misc]
+    auth.deployment.hub.live = LiveSet()
 
 
 async def tidied(auth: Doorward) -> None:

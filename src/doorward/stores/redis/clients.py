@@ -40,6 +40,9 @@ MOST_AT_ONCE = 128
 MOST_TO_TELL = 100
 """How many announcements wait to be told; what is more than that is one hint to read everything."""
 
+ANYTHING = "doorward:anything"
+"""A key that nothing is kept under."""
+
 PAUSE_SECONDS = 0.05
 """Before another attempt: a node that is being elected has not been yet."""
 
@@ -178,6 +181,8 @@ class AsyncRedis:
 
     async def _ping(self) -> None:
         await self._client.ping(**_everywhere(self._address))
+        # A node of a Cluster that has fallen apart says that it is there, and answers nothing else.
+        await self._client.execute_command("GET", ANYTHING)
 
     async def _until_done(self, work: Callable[[], Any], script: Script | None) -> Any:
         if self._client is None:
@@ -255,7 +260,7 @@ class BlockingRedis:
             client.close()
 
     async def ping(self) -> None:
-        self._until_done(lambda: self._client.ping(**_everywhere(self._address)), None)
+        self._until_done(self._ping, None)
 
     async def look(self, name: str) -> tuple[bytes | None, int]:
         value, now = await self.call(Call(LOOK, name, ("",)))
@@ -273,6 +278,10 @@ class BlockingRedis:
     async def announce(self, text: str) -> None:
         with suppress(Unavailable):
             self._until_done(lambda: self._publish(text), None)
+
+    def _ping(self) -> None:
+        self._client.ping(**_everywhere(self._address))
+        self._client.execute_command("GET", ANYTHING)
 
     def _publish(self, text: str) -> None:
         self._client.execute_command("PUBLISH", channel_of(self._address), text, **_anywhere(self._address))

@@ -25,8 +25,8 @@ def ending_these(account_id: str, sessions: Sequence[Session], ending: Ending) -
     return Noted(id=new_id(), work=msgspec.structs.replace(work_of(account_id, ending, each=True), keys=keys))
 
 
-def with_known(known: Ended, over: Ended) -> Ended:
-    return Ended(sessions=over.sessions, revocations=known.revocations + over.revocations)
+def with_known(known: Ended, over: Ended | None) -> Ended:
+    return known if over is None else Ended(sessions=over.sessions, revocations=known.revocations + over.revocations)
 
 
 def sighting_of(found: Found) -> Sighting:

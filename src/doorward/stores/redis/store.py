@@ -130,7 +130,8 @@ class RedisSessionStore(SqlStore):
             return AccountMoved()
         await self._sessions.settle(session, at=at)
         over = [await self._complete_if_possible([noted], own=noted.id) for noted, _ in ends]
-        return Started(session=session, revocations=tuple(entry for each in over for entry in each.revocations))
+        known = tuple(entry for each in over if each is not None for entry in each.revocations)
+        return Started(session=session, revocations=known)
 
     async def session(self, key: int) -> Sighting:
         found = await self._sessions.row(key)
@@ -341,13 +342,13 @@ class RedisSessionStore(SqlStore):
 
     async def _end_these(self, noted: Noted, *, certain: Sequence[Session]) -> Ended:
         """End sessions; ``certain`` ones are over once that is noted, whether or not Redis answers."""
-        await self._runner.write(partial(session_work.end_these, noted=noted, certain=certain))
+        known = await self._runner.write(partial(session_work.end_these, noted=noted, certain=certain))
         if not certain:
             return await self._complete([noted], own=noted.id)
-        return await self._complete_if_possible([noted], own=noted.id)
+        return await self._complete_if_possible([noted], own=noted.id) or known
 
-    async def _complete_if_possible(self, works: Sequence[Noted], *, own: str | None = None) -> Ended:
-        """As ``_complete``; where Redis does not answer it is left to whoever comes.
+    async def _complete_if_possible(self, works: Sequence[Noted], *, own: str | None = None) -> Ended | None:
+        """As ``_complete``; None where Redis does not answer: it is left to whoever comes.
 
         The database has decided, and nothing takes that back: an answer that says otherwise would be wrong.
         """
@@ -355,7 +356,7 @@ class RedisSessionStore(SqlStore):
             return await self._complete(works, own=own)
         except RedisUnavailable as error:
             _log.warning("sessions that have to end or change in Redis wait for it: %s", error.detail)
-            return Ended()
+            return None
 
     async def _complete(self, works: Sequence[Noted], *, own: str | None = None) -> Ended:
         """Do works one after the other and take them away.  Returns what one of them has led to."""

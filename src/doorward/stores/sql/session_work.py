@@ -254,8 +254,8 @@ def end_all(tx: Transaction, *, account_id: str, ending: Ending, id_: str) -> tu
     return Ended(revocations=(entry,)), pending(tx, account_id=account_id)
 
 
-def end_these(tx: Transaction, *, noted: Noted, certain: Sequence[Session]) -> None:
-    """Note that sessions end.
+def end_these(tx: Transaction, *, noted: Noted, certain: Sequence[Session]) -> Ended:
+    """Note that sessions end.  Returns what is certain of that.
 
     Args:
         tx: where.
@@ -263,7 +263,9 @@ def end_these(tx: Transaction, *, noted: Noted, certain: Sequence[Session]) -> N
         certain: sessions that were live when they were read and will certainly be over: they are revoked at once.
     """
     note(tx, noted)
-    _revoke_each(tx, certain, noted.work.ending)
+    over = records.ended_sessions(certain, noted.work.ending, at=tx.now)
+    revocations.write(tx, over.revocations)
+    return over
 
 
 def start(
@@ -382,7 +384,3 @@ def _tell(tx: Transaction, work: Work, done: Done, over: Ended) -> None:
     for number in sorted(numbers):
         values = {"number": number, "dies_at": tx.now + work.ending.remember_for}
         tx.connection.execute(tx.insert(_number).values(values).on_conflict_do_nothing())
-
-
-def _revoke_each(tx: Transaction, sessions: Sequence[Session], ending: Ending) -> None:
-    revocations.write(tx, records.ended_sessions(sessions, ending, at=tx.now).revocations)
