@@ -112,6 +112,10 @@ class ValkeyCluster:
             node.say("FLUSHALL")
         return self.url
 
+    def wait_until_whole(self) -> None:
+        for node in self.nodes:
+            _until(partial(_is_whole, node, len(self.nodes)), "the Cluster does not come together")
+
 
 def missing() -> str | None:
     """Why there can be no server, or None."""
@@ -149,9 +153,9 @@ def a_cluster() -> Iterator[ValkeyCluster]:
             node.say("CLUSTER", "ADDSLOTSRANGE", place * share, min((place + 1) * share, SLOTS) - 1)
             node.say("CLUSTER", "SET-CONFIG-EPOCH", place + 1)
             node.say("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
-        for node in nodes:
-            _until(partial(_is_whole, node, len(nodes)), "the Cluster does not come together")
-        yield ValkeyCluster(nodes=nodes)
+        cluster = ValkeyCluster(nodes=nodes)
+        cluster.wait_until_whole()
+        yield cluster
 
 
 def _is_whole(node: ValkeyServer, count: int) -> bool:

@@ -60,6 +60,7 @@ class Doorward:
         secret: the root of all MAC and encryption keys, 32 characters or more; several where one replaces another, the
             new one first.  None: made at first start and kept beside the database's file, for its owner alone.
         memcached: ``memcached://host:port,host:port``, a cache before the database, for the strategy ``session``.
+        redis: ``redis://user:password@host:port/0`` and the like, where sessions live instead of in the database.
         blocking: for synchronous hosts and the command line: every operation runs to its end without suspending.
         makes_keys: make keys of ``signing_algorithm`` where there are only others; a command that looks does not.
         clock: instead of this machine's, and of the database's where it has one of its own.
@@ -77,6 +78,7 @@ class Doorward:
         *,
         secret: Secret | str | Sequence[Secret] | None = None,
         memcached: str | None = None,
+        redis: Secret | str | None = None,
         blocking: bool = False,
         makes_keys: bool = True,
         clock: Clock | None = None,
@@ -96,8 +98,14 @@ class Doorward:
         self._ticks = ticks
         self._entropy = entropy
         self._deployment: Deployment | None = None
+        self._redis = redis.reveal() if isinstance(redis, Secret) else redis
         self._store: Store = open_store(
-            database, clock=clock, blocking=blocking, memcached_url=memcached, knowledge=lambda: self._deployment
+            database,
+            clock=clock,
+            blocking=blocking,
+            memcached_url=memcached,
+            redis_url=self._redis,
+            knowledge=lambda: self._deployment,
         )
         self._opening = asyncio.Lock()
         self._watching: Watch | None = None
@@ -149,9 +157,8 @@ class Doorward:
             raise
         self._deployment = deployment
         if not self._blocking:
-            self._watching = Watch(
-                deployment, makes_keys=self._makes_keys, announcements=open_announcements(self.database)
-            )
+            announcements = open_announcements(self.database, redis_url=self._redis)
+            self._watching = Watch(deployment, makes_keys=self._makes_keys, announcements=announcements)
 
     def _secrets(self) -> Sequence[Secret]:
         if self._secret is None:

@@ -261,3 +261,5 @@ class StoreUnavailable(Unavailable):
 
     code = "store_unavailable"
     public = "The store does not answer. Try again."
+    dependency: ClassVar[str] = "database"
+    """What does not answer, for ``/readyz``."""

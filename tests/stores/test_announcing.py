@@ -228,7 +228,7 @@ async def test_another_server_learns_of_a_sign_out_announced_or_not(
     if announced:
         no_reading(monkeypatch)
     else:
-        monkeypatch.setattr("doorward.doorward.open_announcements", lambda _: None)
+        monkeypatch.setattr("doorward.doorward.open_announcements", lambda *_, **__: None)
     async with a_server(address) as one, a_server(address) as other:
         await one.sign_up(email="ada@example.com", password=PASSWORD, actor=ACTOR)
         if announced:

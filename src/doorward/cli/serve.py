@@ -23,6 +23,13 @@ def serve(
         typer.Option(help="How sessions are carried: session, jwt or hybrid.  [hybrid]", show_default=False),
     ] = None,
     database: Database = None,
+    redis_url: Annotated[
+        _Text,
+        typer.Option(
+            help="Keep sessions there: redis://... or rediss://...  With a password, rather DOORWARD_REDIS_URL.",
+            show_default=False,
+        ),
+    ] = None,
     issuer: Annotated[
         _Text, typer.Option(help="The address that clients know.  [the server's own]", show_default=False)
     ] = None,
@@ -51,6 +58,7 @@ def serve(
         "port": port,
         "strategy": strategy,
         "database": database,
+        "redis_url": redis_url,
         "issuer": issuer,
         "workers": workers,
         "forwarded_allow_ips": forwarded_allow_ips,

@@ -142,7 +142,8 @@ class Api:
         except DoorwardError as error:
             self._say(operation, error)
             if operation.id == "read_readiness" and isinstance(error, StoreUnavailable | DatabaseUnusable):
-                return problem_of(error, request, dependency="database")
+                dependency = error.dependency if isinstance(error, StoreUnavailable) else "database"
+                return problem_of(error, request, dependency=dependency)
             return answer_error(error, request)
         except Exception:  # noqa: BLE001 -- no input may end without an answer
             # A bug of ours.  The traceback shows code, not values; the answer shows nothing.

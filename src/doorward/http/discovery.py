@@ -55,7 +55,7 @@ async def read_readiness(auth: Doorward, call: Call[None, None, None]) -> Respon
     try:
         await auth.ping()
     except Unavailable as error:
-        dependency = "database" if isinstance(error, StoreUnavailable) else "signing keys"
+        dependency = error.dependency if isinstance(error, StoreUnavailable) else "signing keys"
         _log.warning("not ready, the %s: %s", dependency, error.detail)
         return problem_of(error, call.request, dependency=dependency)
     return json_answer(Health(status="ok"))

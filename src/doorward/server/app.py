@@ -138,8 +138,7 @@ class ServerApp:
 def secrets_of(auth: Doorward, settings: Settings) -> list[Secret]:
     """Every secret of this deployment, so that logs can mask what equals one."""
     kept = [read_or_make_secret(auth.secret_file)] if auth.secret_file is not None and auth.secret_file.exists() else []
-    admin_key = [settings.admin_key] if settings.admin_key is not None else []
-    return [*settings.secret, *admin_key, *kept]
+    return [*settings.secrets, *kept]
 
 
 def create_app() -> ServerApp:

@@ -53,7 +53,7 @@ def serve(settings: Settings, *, flags: Mapping[str, Any], config: Path | None) 
     """
     for problem in warnings_of(settings):
         print(f"Warning {problem}", file=sys.stderr)  # noqa: T201 -- for whoever started it
-    set_up_logs(settings.log_format, level=settings.log_level, known=[*settings.secret])
+    set_up_logs(settings.log_format, level=settings.log_level, known=settings.secrets)
     with listening(settings.host, settings.port) as sock:
         # Port 0 lets the system choose.
         settings = settings.model_copy(update={"port": sock.getsockname()[1]})

@@ -23,6 +23,7 @@ from doorward.keys.model import Algorithm
 from doorward.options import OptionFields, Options, Strategy
 from doorward.secret import Secret
 from doorward.server.sources import PREFIX, Given, Origin, Source, gather
+from doorward.stores import secrets_of_redis
 
 LEAST_ADMIN_KEY_LENGTH = 8
 GOOD_ADMIN_KEY_LENGTH = 24
@@ -50,6 +51,10 @@ def _secret(value: object) -> Secret:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("Give text; leave it out where none is meant")
     return Secret(value.strip())
+
+
+def _secret_or_none(value: object) -> Secret | None:
+    return None if value is None else _secret(value)
 
 
 def _secrets(value: object) -> tuple[Secret, ...]:
@@ -98,6 +103,7 @@ class Settings(BaseSettings):
     database: Text = "sqlite:///doorward.db"
     secret: Annotated[tuple[Secret, ...], NoDecode, PlainValidator(_secrets)] = ()
     memcached_url: Annotated[str | None, BeforeValidator(_none_where_empty)] = None
+    redis_url: Annotated[Secret | None, PlainValidator(_secret_or_none)] = None
 
     # The options of ``doorward.options``, by the same names
     strategy: Strategy = _DEFAULTS.strategy
@@ -154,6 +160,12 @@ class Settings(BaseSettings):
         place = self.database.removeprefix("sqlite:///")
         return Path(place) if place != self.database else None
 
+    @property
+    def secrets(self) -> Sequence[Secret]:
+        """All that is in the settings and must not be in a log."""
+        others = [each for each in (self.admin_key, self.redis_url) if each is not None]
+        return [*self.secret, *others, *(secrets_of_redis(self.redis_url.reveal()) if self.redis_url else ())]
+
     def doorward(self, *, blocking: bool = False) -> Doorward:
         """The deployment that these settings describe, not yet open.
 
@@ -165,6 +177,7 @@ class Settings(BaseSettings):
             self.database,
             secret=self.secret or None,
             memcached=self.memcached_url,
+            redis=self.redis_url,
             blocking=blocking,
             makes_keys=not blocking,
             **self.options,

@@ -254,8 +254,8 @@ def end_all(tx: Transaction, *, account_id: str, ending: Ending, id_: str) -> tu
     return Ended(revocations=(entry,)), pending(tx, account_id=account_id)
 
 
-def end_these(tx: Transaction, *, noted: Noted, certain: Sequence[Session]) -> None:
-    """Note that sessions end.
+def end_these(tx: Transaction, *, noted: Noted, certain: Sequence[Session]) -> Ended:
+    """Note that sessions end.  Returns what is certain of that.
 
     Args:
         tx: where.
@@ -263,7 +263,9 @@ def end_these(tx: Transaction, *, noted: Noted, certain: Sequence[Session]) -> N
         certain: sessions that were live when they were read and will certainly be over: they are revoked at once.
     """
     note(tx, noted)
-    _revoke_each(tx, certain, noted.work.ending)
+    over = records.ended_sessions(certain, noted.work.ending, at=tx.now)
+    revocations.write(tx, over.revocations)
+    return over
 
 
 def start(
@@ -335,6 +337,23 @@ def tell_if_standing(tx: Transaction, *, session: Session, event: AuditEvent) ->
     return found
 
 
+def note_stray(tx: Transaction, *, noted: Noted, session: Session) -> Noted | None:
+    """Note the end of a session that does not stand, for which nobody has anything left to do.
+
+    Redis has lost what was done to it, or the database has.  Returns the work, or None where it stands after all or
+    where something is left to be done first.
+    """
+    found = standing(tx, session=session, locked=True)
+    if found.bears(session) or pending(tx, account_id=session.account):
+        return None
+    version = found.account.version if found.account is not None else None
+    if version is not None and session.account_version < version:
+        # All that raised the version has been done, so that a row below it has missed something, whoever moves it now.
+        noted = replace(noted, work=msgspec.structs.replace(noted.work, below=version))
+    note(tx, noted)
+    return noted
+
+
 # Taking away
 
 
@@ -365,22 +384,3 @@ def _tell(tx: Transaction, work: Work, done: Done, over: Ended) -> None:
     for number in sorted(numbers):
         values = {"number": number, "dies_at": tx.now + work.ending.remember_for}
         tx.connection.execute(tx.insert(_number).values(values).on_conflict_do_nothing())
-
-
-def _revoke_each(tx: Transaction, sessions: Sequence[Session], ending: Ending) -> None:
-    revocations.write(tx, records.ended_sessions(sessions, ending, at=tx.now).revocations)
-
-
-# Numbers of status lists
-
-
-def ended_numbers(tx: Transaction, *, first: int, count: int) -> Sequence[int]:
-    """Those whose session has ended; of others no token is left that could be accepted."""
-    among = _number.c.number.between(first, first + count - 1)
-    return tuple(tx.connection.execute(select(_number.c.number).where(among)).scalars())
-
-
-def forget_numbers(tx: Transaction, *, batch: int) -> int:
-    """Remove some of those whose last token is dead."""
-    some = select(_number.c.number).where(_number.c.dies_at <= tx.now).limit(batch)
-    return tx.connection.execute(delete(_number).where(_number.c.number.in_(some))).rowcount
