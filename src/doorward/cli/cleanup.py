@@ -28,9 +28,10 @@ def cleanup(*, database: Database = None, config: Config = None, as_json: AsJson
     totals = dict.fromkeys(_KINDS, 0)
     # How much there is to remove is not known before: counting takes as long as removing.
     columns = (SpinnerColumn(), TextColumn("removed {task.completed:,.0f} rows"))
+    console = Console(stderr=True)
     with (
         opened(config=config, database=database) as auth,
-        Progress(*columns, console=Console(stderr=True), transient=True) as bar,
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,
     ):
         task = bar.add_task("", total=None)
         for removed in _batches(auth):

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Table, delete, or_, select, tuple_, update
 
 from doorward.errors import StoreUnavailable
 from doorward.ports import Removed
-from doorward.stores.sql import copy_mark, schema
+from doorward.stores.sql import schema
 from doorward.stores.sql.migrations import HEAD, noted_revision
 from doorward.stores.sql.transaction import Transaction
 
@@ -30,15 +30,6 @@ def ping(tx: Transaction) -> None:
     revision = noted_revision(tx.connection)
     if revision != HEAD:
         raise StoreUnavailable(detail=f"the schema has revision {revision!r}, and not {HEAD!r}")
-
-
-def take_up(tx: Transaction, *, identity: str) -> str:
-    """The identity of the store, which a server begins to use; the given one if it has none yet.
-
-    Raises DatabaseUnusable where it is half of a copy.
-    """
-    copy_mark.take_over(tx)
-    return settle(tx, name="identity", value=identity)
 
 
 def settle(tx: Transaction, *, name: str, value: str, replaces: Sequence[str] = ()) -> str:
