@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from doorward.doorward import Doorward
     from doorward.ports import Removed
 
+_TURN_SECONDS = 0.1
 _KINDS = ("sessions", "revocations", "audit_events", "keys")
 
 
@@ -51,4 +53,7 @@ def _batches(auth: Doorward) -> Iterator[Removed]:
     while more:
         removed = run_blocking(auth.remove_expired())
         yield removed
-        more = removed.more
+        if removed.elsewhere:
+            # A server has its turn, for a batch.
+            time.sleep(_TURN_SECONDS)
+        more = removed.more or removed.elsewhere
