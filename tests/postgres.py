@@ -34,7 +34,9 @@ autovacuum = off
 shared_buffers = 16MB
 max_connections = 60
 max_wal_senders = 0
-wal_level = minimal
+wal_level = replica
+archive_mode = off
+restore_command = 'false'
 """
 _KEPT = ("bin/postgres", "bin/initdb", "lib", "share")
 
@@ -82,8 +84,8 @@ class PostgresServer:
         until = time.monotonic() + READY_WITHIN_SECONDS
         while time.monotonic() < until and self.process.poll() is None:
             with suppress(psycopg.OperationalError):
-                self.run("SELECT 1", "postgres")
-                return
+                if self.run("SELECT pg_is_in_recovery()", "postgres") == [(False,)]:
+                    return
             time.sleep(0.02)
         raise RuntimeError((self.folder / "log").read_text())
 
@@ -101,6 +103,31 @@ class PostgresServer:
             time.sleep(0.01)
         for leftover in ((self.folder / "data" / "postmaster.pid"), *self.folder.glob(".s.PGSQL.*")):
             leftover.unlink(missing_ok=True)
+
+    def backed_up(self) -> Path:
+        """A copy of the data as they are now, for ``put_back``."""
+        self.stop()
+        copy = self.folder / f"backup-{next(self._numbers)}"
+        subprocess.run(["cp", "-a", self.folder / "data", copy], check=True)
+        self.start()
+        return copy
+
+    def put_back(self, copy: Path, *, recovered: bool = False) -> None:
+        """Lose what has been written since a copy was made.
+
+        Args:
+            copy: which takes the place of the data.
+            recovered: let it be recovered from there, as from an archive: that begins a new timeline.
+        """
+        self.kill()
+        shutil.rmtree(self.folder / "data")
+        copy.rename(self.folder / "data")
+        if recovered:
+            signal_file = self.folder / "data" / "recovery.signal"
+            signal_file.touch()
+            if os.geteuid() == 0:
+                os.chown(signal_file, NOBODY, NOBODY)
+        self.start()
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:

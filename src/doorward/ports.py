@@ -270,13 +270,23 @@ class AuditStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removed:
-    """What one batch of housekeeping removed; ``more`` says whether another is worth it."""
+    """What one batch of housekeeping removed.
+
+    Args:
+        sessions: how many rows of them, as in the three that follow.
+        revocations: likewise.
+        audit_events: likewise.
+        keys: likewise.
+        more: whether another batch is worth it.
+        elsewhere: nothing was done, since another server was at it in this moment.
+    """
 
     sessions: int = 0
     revocations: int = 0
     audit_events: int = 0
     keys: int = 0
     more: bool = False
+    elsewhere: bool = False
 
 
 class Store(AccountStore, SessionStore, RevocationStore, KeyStore, VerifierStore, AuditStore, Protocol):
@@ -306,7 +316,7 @@ class Store(AccountStore, SessionStore, RevocationStore, KeyStore, VerifierStore
     async def remove_expired(
         self, *, session_retention: timedelta, audit_retention: timedelta, batch: int = 500
     ) -> Removed:
-        """Remove at most ``batch`` rows of each kind whose time has come.
+        """Remove at most ``batch`` rows of each kind whose time has come; of several servers one at a time does.
 
         Sessions: over for longer than the retention.  Revocations: dead.  Keys: retired for longer than the retention
         of sessions.

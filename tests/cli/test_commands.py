@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from doorward.errors import NotFound, StoreUnavailable
+from doorward.ports import Removed
 
 Command = Callable[..., Any]
 
@@ -32,6 +33,25 @@ def test_cleaning_up_counts_what_it_removed(database: Command, application: Any)
     application.sign_in()
     assert database("cleanup", "--json").json == {"sessions": 0, "revocations": 0, "audit_events": 0, "keys": 0}
     assert database("cleanup").out.startswith("Removed: 0 sessions")
+
+
+def test_cleaning_up_shows_how_much_it_has_removed_where_somebody_watches(
+    database: Command, application: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application.sign_in()
+    # A server has its turn in between.
+    batches = iter(
+        [Removed(sessions=500, more=True), Removed(elsewhere=True), Removed(sessions=1_200, audit_events=34)]
+    )
+
+    async def remove_expired(_: object) -> Removed:
+        return next(batches)
+
+    monkeypatch.setattr("doorward.doorward.Doorward.remove_expired", remove_expired)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    done = database("cleanup")
+    assert done.out == "Removed: 1700 sessions, 0 revocations, 34 audit events, 0 keys.\n"
+    assert "removed 1,734 rows" in done.err
 
 
 def test_the_settings_of_a_file_hold_for_commands_too(database: Command, folder: Path) -> None:

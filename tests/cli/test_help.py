@@ -38,6 +38,7 @@ COMMANDS = [
     ["config", "show"],
     ["openapi"],
     ["cleanup"],
+    ["copy"],
     ["version"],
 ]
 

@@ -44,6 +44,18 @@ async def test_a_round_of_housekeeping_is_bounded(monkeypatch: pytest.MonkeyPatc
     assert batches == MOST_BATCHES
 
 
+async def test_a_round_is_left_to_the_server_that_is_at_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    app = an_app(monkeypatch, tmp_path)
+    batches = iter([Removed(sessions=500, more=True), Removed(elsewhere=True)])
+
+    async def remove_expired() -> Removed:
+        return next(batches)
+
+    monkeypatch.setattr(app.auth, "remove_expired", remove_expired)
+    await app.keep_house()
+    assert next(batches, None) is None
+
+
 async def test_a_round_ends_where_nothing_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     app = an_app(monkeypatch, tmp_path)
     async with app.life():

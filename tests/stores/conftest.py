@@ -7,6 +7,9 @@ import psycopg
 import pytest
 
 from tests.postgres import PostgresServer
+from tests.stores.copies import make, moved, new_file, places, second, template, to_postgres
+
+__all__ = ["make", "moved", "new_file", "places", "second", "template", "to_postgres"]
 
 
 @pytest.fixture

@@ -7,7 +7,20 @@ from collections.abc import Sequence
 
 import typer
 
-from doorward.cli import accounts, cleanup, config, keys, migrate, openapi, serve, sessions, token, verifiers, version
+from doorward.cli import (
+    accounts,
+    cleanup,
+    config,
+    copy,
+    keys,
+    migrate,
+    openapi,
+    serve,
+    sessions,
+    token,
+    verifiers,
+    version,
+)
 from doorward.cli.flags import Group
 from doorward.errors import DoorwardError, Refusal, WeakPassword
 
@@ -76,5 +89,6 @@ def make_app() -> typer.Typer:
     app.add_typer(config.app, name="config")
     app.command()(openapi.openapi)
     app.command()(cleanup.cleanup)
+    app.command()(copy.copy)
     app.command()(version.version)
     return app

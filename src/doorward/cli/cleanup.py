@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from doorward.doorward import Doorward
     from doorward.ports import Removed
 
+_TURN_SECONDS = 0.1
 _KINDS = ("sessions", "revocations", "audit_events", "keys")
 
 
@@ -28,9 +30,10 @@ def cleanup(*, database: Database = None, config: Config = None, as_json: AsJson
     totals = dict.fromkeys(_KINDS, 0)
     # How much there is to remove is not known before: counting takes as long as removing.
     columns = (SpinnerColumn(), TextColumn("removed {task.completed:,.0f} rows"))
+    console = Console(stderr=True)
     with (
         opened(config=config, database=database) as auth,
-        Progress(*columns, console=Console(stderr=True), transient=True) as bar,
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,
     ):
         task = bar.add_task("", total=None)
         for removed in _batches(auth):
@@ -50,4 +53,7 @@ def _batches(auth: Doorward) -> Iterator[Removed]:
     while more:
         removed = run_blocking(auth.remove_expired())
         yield removed
-        more = removed.more
+        if removed.elsewhere:
+            # A server has its turn, for a batch.
+            time.sleep(_TURN_SECONDS)
+        more = removed.more or removed.elsewhere

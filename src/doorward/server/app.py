@@ -126,7 +126,10 @@ class ServerApp:
                 _log.exception("housekeeping failed; it goes on with the next round")
 
     async def keep_house(self) -> None:
-        """One round: remove what has expired, in batches, and let requests in between them."""
+        """One round: remove what has expired, in batches, and let requests in between them.
+
+        Where another server is about it, the round is left to that one.
+        """
         for _ in range(MOST_BATCHES):
             removed = await self.auth.remove_expired()
             self._metrics.removed(removed)

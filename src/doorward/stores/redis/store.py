@@ -273,6 +273,8 @@ class RedisSessionStore(SqlStore):
         removed = await super().remove_expired(
             session_retention=session_retention, audit_retention=audit_retention, batch=batch
         )
+        if removed.elsewhere:
+            return removed
         numbers = await self._runner.write(partial(ended_numbers.forget, batch=batch))
         return replace(removed, more=removed.more or numbers == batch)
 

@@ -1,7 +1,8 @@
 """The mark that a copy leaves in the database that it is written to.
 
 As long as it says that the copy is not finished, no server opens that database.  The first that opens a finished one
-takes the mark away: from then on nothing is copied over it.
+takes the mark away: from then on nothing is copied over it.  The name of the source goes with it, for from then on the
+two are different stores; no write has been lost, so nothing is told of a store that was put back.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def write(tx: Transaction, mark: Mark) -> None:
 
 
 def take_over(tx: Transaction) -> None:
-    """Let a server use the database.
+    """Let a server use the database, which it gives a name of its own.
 
     Raises:
         DatabaseUnusable: it holds a part of another one.
@@ -79,4 +80,4 @@ def take_over(tx: Transaction) -> None:
         raise DatabaseUnusable(
             f"The database holds an unfinished copy of {mark.place}. Finish it with the same doorward copy as before."
         )
-    tx.connection.execute(delete(_meta).where(_meta.c.name == NAME))
+    tx.connection.execute(delete(_meta).where(_meta.c.name.in_([NAME, IDENTITY])))

@@ -52,18 +52,25 @@ class Side(Protocol):
         ...
 
 
-def side_of(database_url: str) -> Side:
-    """One database of a copy.
+@contextmanager
+def side_of(database_url: str) -> Iterator[Side]:
+    """One database of a copy, left when the block ends.
 
     Raises:
         ConfigurationError: the address cannot be used for this.
         DatabaseUnusable: there is no such file.
     """
-    if is_postgres(database_url):
-        return PostgresSide(parse_postgres(database_url))
     if database_url == "memory:":
         raise ConfigurationError([_MEMORY])
-    return SqliteSide(Path(place_of(database_url)))
+    side: Side = (
+        PostgresSide(parse_postgres(database_url))
+        if is_postgres(database_url)
+        else SqliteSide(Path(place_of(database_url)))
+    )
+    try:
+        yield side
+    finally:
+        side.engine.dispose()
 
 
 def refuse_one_database(source: Side, target: Side) -> None:
@@ -133,7 +140,7 @@ class PostgresSide:
 
         need_drivers()
         self.address = address
-        self.place = str(address)
+        self.place = f"{address.database} of {address}" if address.database else str(address)
         # A little more than the engine allows itself.
         self.engine = psycopg_engine(address, answer_timeout=LONGEST_STATEMENT + HOLD_TIMEOUT)
         event.listen(self.engine, "connect", _set_bounds)

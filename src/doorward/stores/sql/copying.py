@@ -5,8 +5,8 @@ otherwise is written, what the source has no more is removed.  So a copy that wa
 out by itself what is there already, and a second copy writes only what has changed.  The first pass reads one moment
 of the source while servers go on writing to it; the last one keeps everybody else from writing.
 
-What is copied are the tables of the schema, whichever they are.  The copy keeps the identity of the source: it is the
-same store at another place, so what was healed in it is not healed again.
+What is copied are the tables of the schema, whichever they are.  Until a server opens it, the copy is called like its
+source.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from doorward.errors import DatabaseUnusable
 from doorward.stores.clock import system_clock
 from doorward.stores.sql import copy_mark, schema
 from doorward.stores.sql.copy_mark import Mark, Stage
-from doorward.stores.sql.copy_sides import Side
+from doorward.stores.sql.copy_sides import Side, refuse_one_database, side_of
 from doorward.stores.sql.migrations import HEAD, revision_of
 from doorward.stores.sql.plain_rows import Key, PlainRow, PlainTable
 from doorward.stores.sql.transaction import Transaction
@@ -87,14 +87,35 @@ class Copied:
     """A copy that is finished.
 
     Args:
+        source: where it was copied from, for people: without user and password, as the next.
+        target: where it was copied to.
         tables: all of them.
         seconds: it took.
         held_seconds: for how long nobody else could write to the source.
     """
 
+    source: str
+    target: str
     tables: Sequence[CopiedTable]
     seconds: float
     held_seconds: float
+
+
+def copy_database(source_url: str, target_url: str, *, report: Callable[[Progress], object] = lambda _: None) -> Copied:
+    """Copy everything from one database to another; begun again, it goes on where it was.
+
+    Args:
+        source_url: of a database that servers may be using, as for ``open_store``.
+        target_url: of one that is empty but for its tables, or that holds what an earlier run has copied.
+        report: is told of every range.
+
+    Raises:
+        ConfigurationError: an address cannot be used for this.
+        DatabaseUnusable, StoreUnavailable: as in ``Copy.run``.
+    """
+    with side_of(source_url) as source, side_of(target_url) as target:
+        refuse_one_database(source, target)
+        return Copy(source, target, report=report).run()
 
 
 class Copy:
@@ -139,6 +160,8 @@ class Copy:
             held_seconds = time.monotonic() - held
         self._target.gather_statistics()
         return Copied(
+            source=self._source.place,
+            target=self._target.place,
             tables=[_together(table, first.get(table.name)) for table in tables.values()],
             seconds=time.monotonic() - begun,
             held_seconds=held_seconds,
@@ -194,8 +217,8 @@ class Copy:
     def _refuse_what_is_in_use(self, target: Connection, identity: str) -> None:
         if _identity_of(target) == identity:
             raise DatabaseUnusable(
-                f"{self._target.place} is the source itself, or a copy of it that has been used since: what was written"
-                " there would be lost. Name an empty database."
+                f"{self._target.place} is the source itself, or was put there from a backup of it. Name an empty"
+                " database."
             )
         for table in self._theirs:
             if table.table is not _meta and not table.is_empty(target):

@@ -57,7 +57,7 @@ class PlainTable:
     """
 
     def __init__(self, table: Table, dialect: Dialect, *, leave_out: Sequence[Key] = ()) -> None:
-        self.name = table.name
+        self.name = str(table.name)
         self.table = table
         self._is_postgres = dialect.name == "postgresql"
         self._columns = tuple(table.columns)
@@ -112,17 +112,18 @@ class PlainTable:
         connection.execute(statement, [dict(zip(names, self._bound(row), strict=True)) for row in rows])
 
     def make_way(self, connection: Connection, rows: Sequence[PlainRow]) -> None:
-        """Remove what these rows cannot stand beside: the source has given its unique value to one of them since."""
+        """Remove what these rows cannot stand beside: the source has given its unique value to one of them since.
+
+        Also where it is one of these rows itself: which of them is written first is not said.
+        """
+        keys = [self.key_of(row) for row in rows]
+        key_columns = list(self._kept.primary_key.columns)
         for unique in self._uniques():
             at = [self._columns.index(each) for each in unique]
+            columns = [self._kept.c[each.name] for each in unique]
             values = [tuple(row[position] for position in at) for row in rows]
-            self._remove(
-                connection,
-                and_(
-                    _among([self._kept.c[each.name] for each in unique], values),
-                    ~self._named([self.key_of(row) for row in rows]),
-                ),
-            )
+            own = [value + key for value, key in zip(values, keys, strict=True)]
+            self._remove(connection, and_(_among(columns, values), ~_among(columns + key_columns, own)))
 
     def remove(self, connection: Connection, keys: Sequence[Key]) -> None:
         """Remove rows, and what refers to them."""

@@ -17,7 +17,7 @@ from doorward.audit.model import Action, Actor, AuditEvent
 from doorward.errors import StoreUnavailable
 from doorward.revocation.model import Kind, Revocation
 from doorward.sessions.model import Ended, Ending, Session
-from doorward.stores.sql import accounts, live, revocations, schema, trail
+from doorward.stores.sql import accounts, copy_mark, live, revocations, schema, trail
 from doorward.stores.sql.live import STANDS
 from doorward.stores.sql.postgres_errors import sqlstate_of
 from doorward.stores.sql.transaction import Transaction
@@ -61,7 +61,11 @@ def read_identity(tx: Transaction, *, place: str | None) -> str:
 
 
 def settle(tx: Transaction, *, place: str | None) -> str:
-    """Give the store a name where it has none, or has come from another place.  Returns it."""
+    """Give the store a name where it has none, or has come from another place.  Returns it.
+
+    Raises DatabaseUnusable where it is an unfinished copy.
+    """
+    copy_mark.take_over(tx)
     first = tx.insert(_meta).values(name="identity", value=_new_name(place)).on_conflict_do_nothing()
     tx.connection.execute(first).close()
     event = AuditEvent(action=Action.STORE_PUT_BACK, actor=Actor(name="housekeeping"))

@@ -198,9 +198,13 @@ class SqlStore:
             StoreUnavailable: not now.
         """
         await self._runner.open()
-        # Asked again with each reading of the revocations, unless it is not told.
-        self._place = await self._runner.look_up(restored.read_place)
-        self._identity = await self._runner.write(partial(restored.settle, place=self._place))
+        try:
+            # Asked again with each reading of the revocations, unless it is not told.
+            self._place = await self._runner.look_up(restored.read_place)
+            self._identity = await self._runner.write(partial(restored.settle, place=self._place))
+        except BaseException:
+            await self._runner.close()
+            raise
 
     async def close(self) -> None:
         await self._runner.close()
