@@ -10,11 +10,12 @@ from typing import Any, Self, TypeVar, Unpack
 
 from doorward.accounts import flow as accounts
 from doorward.accounts.model import Account, AccountChange
+from doorward.assurance import Demands
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
 from doorward.completion import to_the_end
 from doorward.deployment import Deployment
-from doorward.errors import ConfigurationError, DatabaseUnusable, Problem, Unavailable
+from doorward.errors import ConfigurationError, Problem, Unavailable
 from doorward.keyring import Keyring
 from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
@@ -28,6 +29,7 @@ from doorward.rotation import flow as rotation
 from doorward.secret import Secret
 from doorward.secret_file import read_or_make_secret, secret_file_of
 from doorward.sessions import flow as sessions
+from doorward.sessions import reassessment
 from doorward.sessions.model import EndReason, Refreshed, Session, SignedIn
 from doorward.stores import is_postgres, open_announcements, open_store
 from doorward.stores.clock import system_clock
@@ -143,7 +145,7 @@ class Doorward:
                 statuses=Statuses(),
                 watches=not self._blocking,
             )
-            await _check_secret(self._store, keyring)
+            await keys.check_secret(deployment)
             await read_changes(deployment, makes_keys=self._makes_keys)
         except BaseException:
             await self._store.close()
@@ -269,6 +271,10 @@ class Doorward:
         """See ``sessions.flow.authenticate``."""
         return await sessions.authenticate(self.deployment, handle=handle, bearer=bearer)
 
+    async def assure(self, principal: Principal, demands: Demands) -> Principal:
+        """See ``sessions.reassessment.assure``: every framework asks this."""
+        return await reassessment.assure(self.deployment, principal, demands)
+
     def is_admin_key(self, bearer: Secret) -> bool:
         """Whether the bearer value is the admin key."""
         return self.options.admin_key is not None and self.options.admin_key.matches(bearer)
@@ -385,13 +391,3 @@ class Doorward:
     ) -> Sequence[AuditEvent]:
         """The audit trail, the newest first."""
         return await self.deployment.store.trail(page, account=account, session=session, action=action)
-
-
-async def _check_secret(store: Store, keyring: Keyring) -> None:
-    current, *older = keyring.fingerprints
-    if await store.secret_check(current, replaces=older) not in keyring.fingerprints:
-        raise DatabaseUnusable(
-            "The secret does not fit the database: it was made with another one."
-            " Give DOORWARD_SECRET the value that it was made with (or restore the secret file beside the database);"
-            " to replace a secret, give the new one first and the old one after it, separated by a comma."
-        )

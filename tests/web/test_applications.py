@@ -3,20 +3,26 @@
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, get_args
 
 import pytest
 from fastapi import Depends, FastAPI
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from doorward import Principal
 from doorward.accounts.model import AccountChange
 from doorward.audit.model import Actor
 from doorward.doorward import Doorward as AnyDoorward
 from doorward.options import Strategy
-from doorward.testing import Answer, CookieClient
+from doorward.testing import Answer, CookieClient, FakeClock
 from doorward.web.fastapi import Doorward as FastApiDoorward
+from doorward.web.starlette import Doorward as StarletteDoorward
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = {"fastapi": "examples/fastapi_app.py", "starlette": "examples/starlette_app.py"}
@@ -197,6 +203,42 @@ async def test_a_foreign_page_cannot_use_the_cookie_on_the_applications_own_rout
         assert reading.header("access-control-allow-origin") is None
         writing = await person.ask("DELETE", "/auth/v1/sessions/current", headers=foreign)
         assert (writing.status, writing.json()["code"]) == (403, "csrf_failed")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("framework", EXAMPLES)
+async def test_a_route_may_want_a_recent_proof_of_who_it_is(framework: str) -> None:
+    clock = FakeClock()
+    app: Any
+    auth: AnyDoorward
+    if framework == "fastapi":
+        fastapi = FastApiDoorward("memory:", strategy="session", insecure_fast_hashing=True, clock=clock)
+        auth, app = fastapi, (api := FastAPI())
+        fastapi.mount(api, "/auth")
+
+        @api.get("/secret")
+        async def secret(who: Annotated[Principal, Depends(fastapi.requires(fresh=timedelta(minutes=5)))]) -> str:
+            return who.subject
+    else:
+        auth = starlette = StarletteDoorward("memory:", strategy="session", insecure_fast_hashing=True, clock=clock)
+
+        @starlette.requires(fresh=timedelta(minutes=5))
+        async def endpoint(request: Request) -> JSONResponse:
+            return JSONResponse(request.user.principal.subject)
+
+        routes = [Route("/secret", endpoint), starlette.mount("/auth")]
+        app = Starlette(routes=routes, middleware=[starlette.middleware])
+    async with auth:
+        client = CookieClient(app, clock=clock)
+        account = (await client.post("/auth/v1/accounts", json=PERSON)).json()["account"]["id"]
+        await client.post("/auth/v1/sessions", json=PERSON)
+        assert (await client.get("/secret")).json() == account
+        clock.move(timedelta(minutes=5, seconds=1))
+        answer = await client.get("/secret")
+        assert (answer.status, answer.json()["max_age"]) == (401, 300)
+        assert answer.json()["code"] == "insufficient_user_authentication"
+        await client.post("/auth/v1/sessions", json=PERSON)
+        assert (await client.get("/secret")).status == 200
 
 
 @pytest.mark.anyio
