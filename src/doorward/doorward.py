@@ -10,11 +10,12 @@ from typing import Any, Self, TypeVar, Unpack
 
 from doorward.accounts import flow as accounts
 from doorward.accounts.model import Account, AccountChange
+from doorward.assurance import Demands
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
 from doorward.completion import to_the_end
 from doorward.deployment import Deployment
-from doorward.errors import ConfigurationError, DatabaseUnusable, Problem, Unavailable
+from doorward.errors import ConfigurationError, Unavailable
 from doorward.keyring import Keyring
 from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
@@ -26,8 +27,10 @@ from doorward.revocation.freshness import Freshness, Ticks, boot_seconds
 from doorward.revocation.hub import MOST_READERS, Hub
 from doorward.rotation import flow as rotation
 from doorward.secret import Secret
-from doorward.secret_file import read_or_make_secret, secret_file_of
+from doorward.secret_file import NO_SECRET, read_or_make_secret, secret_file_of
 from doorward.sessions import flow as sessions
+from doorward.sessions import reassessment
+from doorward.sessions.guards import Guards
 from doorward.sessions.model import EndReason, Refreshed, Session, SignedIn
 from doorward.stores import is_postgres, open_announcements, open_store
 from doorward.stores.clock import system_clock
@@ -41,13 +44,6 @@ from doorward.watching import Watch, read_changes
 from doorward.wire.identifiers import new_identifier
 
 T = TypeVar("T")
-
-_NO_SECRET = Problem(
-    id="DW053",
-    message="A PostgreSQL database has no place for a secret that every server could find.",
-    remedy="Give all servers the same in DOORWARD_SECRET, made with:"
-    " python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
-)
 
 
 class Doorward:
@@ -88,7 +84,7 @@ class Doorward:
     ) -> None:
         self.options = Options(**options).checked()
         if secret is None and is_postgres(database):
-            raise ConfigurationError([_NO_SECRET])
+            raise ConfigurationError([NO_SECRET])
         self.database = database
         self.secret_file: Path | None = None if secret is not None else secret_file_of(database)
         self._secret = secret
@@ -109,6 +105,7 @@ class Doorward:
         )
         self._opening = asyncio.Lock()
         self._watching: Watch | None = None
+        self._guards: Guards | None = None
 
     # Life
 
@@ -150,7 +147,7 @@ class Doorward:
                 statuses=Statuses(),
                 watches=not self._blocking,
             )
-            await _check_secret(self._store, keyring)
+            await keys.check_secret(deployment)
             await read_changes(deployment, makes_keys=self._makes_keys)
         except BaseException:
             await self._store.close()
@@ -169,6 +166,9 @@ class Doorward:
 
     async def close(self) -> None:
         """Close what was opened.  It can be opened again."""
+        if self._guards is not None:
+            self._guards.close()
+            self._guards = None
         if self._watching is not None:
             await self._watching.stop()
             self._watching = None
@@ -274,6 +274,17 @@ class Doorward:
     async def authenticate(self, *, handle: Secret | None = None, bearer: Secret | None = None) -> Principal:
         """See ``sessions.flow.authenticate``."""
         return await sessions.authenticate(self.deployment, handle=handle, bearer=bearer)
+
+    async def assure(self, principal: Principal, demands: Demands) -> Principal:
+        """See ``sessions.reassessment.assure``: every framework asks this."""
+        return await reassessment.assure(self.deployment, principal, demands)
+
+    @property
+    def guards(self) -> Guards:
+        """Watches connections that stay open (``doorward.web.guard``)."""
+        if self._guards is None:
+            self._guards = Guards(self.deployment)
+        return self._guards
 
     def is_admin_key(self, bearer: Secret) -> bool:
         """Whether the bearer value is the admin key."""
@@ -395,13 +406,3 @@ class Doorward:
     ) -> Sequence[AuditEvent]:
         """The audit trail, the newest first."""
         return await self.deployment.store.trail(page, account=account, session=session, action=action)
-
-
-async def _check_secret(store: Store, keyring: Keyring) -> None:
-    current, *older = keyring.fingerprints
-    if await store.secret_check(current, replaces=older) not in keyring.fingerprints:
-        raise DatabaseUnusable(
-            "The secret does not fit the database: it was made with another one."
-            " Give DOORWARD_SECRET the value that it was made with (or restore the secret file beside the database);"
-            " to replace a secret, give the new one first and the old one after it, separated by a comma."
-        )

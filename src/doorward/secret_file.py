@@ -7,10 +7,17 @@ from pathlib import Path
 from secrets import token_urlsafe
 from tempfile import mkstemp
 
-from doorward.errors import DatabaseUnusable
+from doorward.errors import DatabaseUnusable, Problem
 from doorward.secret import Secret
 
 _SQLITE = "sqlite:///"
+
+NO_SECRET = Problem(
+    id="DW053",
+    message="A PostgreSQL database has no place for a secret that every server could find.",
+    remedy="Give all servers the same in DOORWARD_SECRET, made with:"
+    " python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
+)
 
 
 def secret_file_of(database: str) -> Path | None:

@@ -65,6 +65,7 @@ class Hub:
         self, *, name: str, ticks: Ticks, most_readers: int = MOST_READERS, most_frames: int = MOST_FRAMES
     ) -> None:
         self.live = LiveSet(told=self._tell if most_readers else None)
+        self.listeners: set[Callable[[Sequence[Change]], None]] = set()
         self.cut = 0  # readers that were too slow, so far
         self.observer: Observer | None = None
         self._name = name
@@ -117,6 +118,8 @@ class Hub:
     # Telling
 
     def _tell(self, changes: Sequence[Change]) -> None:
+        for listener in tuple(self.listeners):
+            listener(changes)
         for before, after in changes:
             if before is not None:
                 self._add(bucket_of(before), -hash_of(before))
