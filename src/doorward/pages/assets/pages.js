@@ -45,7 +45,9 @@ addEventListener("pageshow", () => {
 });
 
 // Times as people here write them, and by their own clock.
-const written = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+const language = document.documentElement.lang;
+const spoken = navigator.languages.find((each) => each.startsWith(language)) ?? language;
+const written = new Intl.DateTimeFormat(spoken, { dateStyle: "medium", timeStyle: "short" });
 for (const time of document.querySelectorAll("time")) {
   const moment = written.format(new Date(time.dateTime));
   if ("moment" in time.dataset) {
