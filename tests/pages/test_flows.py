@@ -303,9 +303,7 @@ async def test_a_rate_limit_says_kindly_when_to_come_back(pages: Pages) -> None:
         assert "Too many attempts. Try again in 1 minute." in page.text
 
 
-async def test_what_has_gone_wrong_here_is_told_without_a_trace(
-    pages: Pages, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_has_gone_wrong_here_is_told_without_a_trace(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     async with a_visited_world(pages=pages) as world:
         visitor = Visitor(world)
         await visitor.sign_in()

@@ -158,7 +158,9 @@ class Visit:
 
     def _language_links(self) -> list[dict[str, str]]:
         page = self.request.path.rpartition("/")[2]
-        kept = {name: value for name, value in self.query.items() if name in {"notice", "return_to"}}
+        kept = {"notice": self.query["notice"]} if "notice" in self.query else {}
+        if self.return_to is not None:
+            kept["return_to"] = self.return_to.address
         return [
             {
                 "code": code,
