@@ -50,6 +50,8 @@ UV = "uv==0.13.9"
 
 # Debian's packages, and what is skipped without them.
 SYSTEM_PACKAGES = {
+    "chromium": "the tests in a browser",
+    "libatomic1": "the tests in a browser",
     "memcached": "the tests of the cache in Memcached",
     "nginx-light": "the tests of forward authentication behind nginx",
     "spin": "the tests of the protocol models",

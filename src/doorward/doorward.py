@@ -21,6 +21,7 @@ from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
 from doorward.limits import limits_for
 from doorward.options import FIRST_PARTY, OptionFields, Options
+from doorward.places import Places
 from doorward.ports import Clock, Entropy, Page, Removed, Store
 from doorward.principal import Carrier, Principal
 from doorward.revocation.freshness import Freshness, Ticks, boot_seconds
@@ -57,6 +58,7 @@ class Doorward:
             new one first.  None: made at first start and kept beside the database's file, for its owner alone.
         memcached: ``memcached://host:port,host:port``, a cache before the database, for the strategy ``session``.
         redis: ``redis://user:password@host:port/0`` and the like, where sessions live instead of in the database.
+        geo_database: a file in MaxMind's format, from which sessions get the names of places.
         blocking: for synchronous hosts and the command line: every operation runs to its end without suspending.
         makes_keys: make keys of ``signing_algorithm`` where there are only others; a command that looks does not.
         clock: instead of this machine's, and of the database's where it has one of its own.
@@ -75,6 +77,7 @@ class Doorward:
         secret: Secret | str | Sequence[Secret] | None = None,
         memcached: str | None = None,
         redis: Secret | str | None = None,
+        geo_database: Path | str | None = None,
         blocking: bool = False,
         makes_keys: bool = True,
         clock: Clock | None = None,
@@ -83,6 +86,7 @@ class Doorward:
         **options: Unpack[OptionFields],
     ) -> None:
         self.options = Options(**options).checked()
+        self.places = Places(geo_database)
         if secret is None and is_postgres(database):
             raise ConfigurationError([NO_SECRET])
         self.database = database

@@ -1,4 +1,4 @@
-"""The deployment's secret, where nobody gives one: made at first start and kept beside the database."""
+"""The deployment's secret: made at first start and kept beside the database where nobody gives one; it has to fit."""
 
 from __future__ import annotations
 

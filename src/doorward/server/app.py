@@ -17,7 +17,7 @@ from doorward.secret import Secret
 from doorward.secret_file import read_or_make_secret
 from doorward.server.logs import set_up_logs
 from doorward.server.metrics import Metrics, Readings
-from doorward.server.settings import Settings, load_settings
+from doorward.server.settings import Settings, load_settings, pages_of
 from doorward.web.asgi import DoorwardApp, Message, Receive, Scope, Send
 
 HOUSEKEEPING_EVERY = timedelta(minutes=1)
@@ -25,7 +25,7 @@ REFRESHED_EVERY = timedelta(seconds=5)
 MOST_BATCHES = 20
 """Batches of one round of housekeeping: what is left is left for the next, so that requests never wait for it long."""
 
-_FREQUENT = frozenset({"read_health", "read_readiness", "read_metrics"})
+_FREQUENT = frozenset({"read_health", "read_readiness", "read_metrics", "page_asset"})
 
 _log = structlog.get_logger("doorward.server")
 
@@ -42,7 +42,7 @@ class ServerApp:
         self.auth = auth
         self._settings = settings
         self._metrics = Metrics(self._readings)
-        self._contract = DoorwardApp(auth, metrics=self._metrics.text, observer=self._observe)
+        self._contract = DoorwardApp(auth, metrics=self._metrics.text, observer=self._observe, pages=pages_of(settings))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
@@ -24,6 +24,9 @@ from doorward.options import OptionFields, Options, Strategy
 from doorward.secret import Secret
 from doorward.server.sources import PREFIX, Given, Origin, Source, gather
 from doorward.stores import secrets_of_redis
+
+if TYPE_CHECKING:
+    from doorward.pages import Pages
 
 LEAST_ADMIN_KEY_LENGTH = 8
 GOOD_ADMIN_KEY_LENGTH = 24
@@ -105,6 +108,13 @@ class Settings(BaseSettings):
     memcached_url: Annotated[str | None, BeforeValidator(_none_where_empty)] = None
     redis_url: Annotated[Secret | None, PlainValidator(_secret_or_none)] = None
 
+    # Pages for people
+    pages: bool = True
+    pages_name: Text = "Doorward"
+    pages_folder: Annotated[Path | None, BeforeValidator(_none_where_empty)] = None
+    pages_return_to: Words = ()
+    geo_database: Annotated[Path | None, BeforeValidator(_none_where_empty)] = None
+
     # The options of ``doorward.options``, by the same names
     strategy: Strategy = _DEFAULTS.strategy
     issuer: Annotated[str | None, BeforeValidator(_none_where_empty)] = None
@@ -178,6 +188,7 @@ class Settings(BaseSettings):
             secret=self.secret or None,
             memcached=self.memcached_url,
             redis=self.redis_url,
+            geo_database=self.geo_database,
             blocking=blocking,
             makes_keys=not blocking,
             **self.options,
@@ -190,6 +201,19 @@ class Loaded:
 
     settings: Settings
     origins: Mapping[str, Origin]
+
+
+def pages_of(settings: Settings) -> Pages | None:
+    """The pages that the settings describe, or None where they are switched off.
+
+    Raises:
+        ConfigurationError: their folder cannot be used, or a place to return to is no origin.
+    """
+    if not settings.pages:
+        return None
+    from doorward.pages import Pages
+
+    return Pages(name=settings.pages_name, folder=settings.pages_folder, return_to=settings.pages_return_to)
 
 
 def load_settings(flags: Mapping[str, Any] | None = None, *, config: Path | None = None) -> Loaded:
