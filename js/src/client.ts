@@ -62,7 +62,7 @@ interface State {
   readonly csrf?: string;
   /** The refresh token, with the carrier `token` alone. */
   readonly refresh?: string;
-  /** Seconds that the token lives. */
+  /** Seconds that the token lives; 0 where there is none. */
   readonly lives: number;
   /** By our clock. */
   readonly since: number;
@@ -155,8 +155,7 @@ export function createClient(options: Options = {}): Client {
     }
     const { id } = news.state.who.session;
     if (past.has(id) || (state?.who.session.id === id && left(state) >= news.left)) return;
-    // What has no end has no age either: the difference of infinities is no number.
-    become({ ...news.state, since: env.now() - (news.state.lives - news.left || 0) * 1000 });
+    become({ ...news.state, since: env.now() - (news.state.lives - news.left) * 1000 });
   }
 
   const left = ({ lives, since }: State) => lives - (env.now() - since) / 1000;
@@ -195,7 +194,7 @@ export function createClient(options: Options = {}): Client {
       ...(token && { token }),
       ...(csrf && { csrf }),
       ...(refresh && !byCookie && { refresh }),
-      lives: answer.expires_in ?? Infinity,
+      lives: answer.expires_in ?? 0,
       since,
     };
   }
@@ -266,7 +265,7 @@ export function createClient(options: Options = {}): Client {
   /** Whether the session stands, where nothing can be renewed. */
   async function check(stale: State | undefined, since: number): Promise<State> {
     const who: Session = await call("GET", "/v1/sessions/current", {}, stale);
-    return { lives: Infinity, since, ...stale, who, kind: "check" };
+    return { lives: 0, since, ...stale, who, kind: "check" };
   }
 
   /** The first call of a page: a reload has lost what memory held. */
@@ -335,7 +334,7 @@ export function createClient(options: Options = {}): Client {
     };
     const response = await send(input, used);
     if (response.status !== 401) return response;
-    if (state === used) await renew(used);
+    await renew(used);
     // A stream has been read: there is nothing to send again.
     if (!state || init?.body instanceof ReadableStream) return response;
     await response.body?.cancel();

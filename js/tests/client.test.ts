@@ -316,6 +316,43 @@ test("a late refusal of an old session does not end the one that came after it",
   assert.equal((await other.session())?.session.id, session.session.id);
 });
 
+test("a late renewal of an old session does not replace the one that came after it", async () => {
+  const world = new World();
+  const [tab, told] = await signedIn(world, { locks: undefined });
+  const other = world.tab({ locks: undefined });
+  world.time += AN_HOUR;
+  let answer: (response: Response) => void = () => undefined;
+  let held = 1;
+  world.fate = ({ path }) => (path === "/v1/token" && held-- > 0 ? new Promise<Response>((done) => (answer = done)) : undefined);
+  const waiting = tab.fetch(DATA);
+  await settle();
+  const { session } = await other.signIn(ADA);
+  await settle();
+  // Asked for while the other renewal is under way: it must not be taken for this one.
+  let refused: string | null | undefined;
+  const before = world.fate;
+  world.fate = (seen) =>
+    seen.path === "/data" && (refused ??= seen.headers.get("authorization")) === seen.headers.get("authorization")
+      ? problem(401, "invalid_token")
+      : before(seen);
+  const again = tab.fetch(DATA);
+  await settle();
+  answer(json(200, { access_token: "of-the-old-one", expires_in: 900, refresh_token_expires_in: 1 }));
+  assert.deepEqual([(await waiting).status, (await again).status], [200, 200]);
+  assert.deepEqual(told, ["s1", session.id]);
+});
+
+test("news of a session that has just been signed out, overtaken on its way, does not bring it back", async () => {
+  const world = new World();
+  const [tab] = await signedIn(world);
+  const channel = world.environment().channel!(`doorward ${BASE}`);
+  const who = (await tab.session()) as Session;
+  await tab.signOut();
+  channel.postMessage({ state: { who, kind: "refresh", token: "access-1", lives: 900, since: 0 }, left: 899 });
+  await settle();
+  assert.equal(await tab.session(), null);
+});
+
 test("news of a session that is over, overtaken on its way, does not bring it back", async () => {
   const world = new World();
   const channels: BroadcastChannel[] = [];
@@ -363,10 +400,15 @@ test("with the carrier token the refresh token stays in this page's memory, and 
   assert.deepEqual(world.calls("/v1/token").map((each) => new URLSearchParams(each.body).get("refresh_token")), ["s1.0", "s1.1"]);
   assert.deepEqual(new Set(world.calls("/v1/token").map((each) => each.credentials)), new Set(["omit"]));
   assert.equal(world.storage.size, 0);
-  assert.equal(await world.tab({ carrier: "token" }).session(), null);
+  const asked = world.calls("/v1/token").length;
+  const other = world.tab({ carrier: "token" });
+  await tab.signIn(ADA);
+  await settle();
+  assert.equal(await other.session(), null);
+  assert.equal(world.calls("/v1/token").length, asked);
   world.time += AN_HOUR;
   await tab.signOut();
-  assert.deepEqual(world.ended, { s1: "signed_out" });
+  assert.deepEqual(world.ended, { s2: "signed_out" });
 });
 
 test("a page that may store nothing works", async () => {
