@@ -28,7 +28,7 @@ export interface Options extends Partial<Environment> {
   origins?: readonly string[];
   /**
    * `cookie`: a reload keeps the session, and the refresh token is out of every script's reach.  `token`: it lives in
-   * this page's memory, for a page that is not on the site of `base`; a reload signs out.
+   * this page's memory, for a page that is not on the site of `base`, and for the strategy `jwt`; a reload signs out.
    */
   carrier?: "cookie" | "token";
   /** For how many seconds a renewal is tried again while the server does not answer. */
@@ -39,7 +39,10 @@ export interface Options extends Partial<Environment> {
 export type Listener = (session: Session | null, reason?: string) => void;
 
 export interface Client {
-  /** Sign in.  Throws `DoorwardError`, with `invalid_credentials` as its `code`, where the password is wrong. */
+  /**
+   * Sign in.  Throws `DoorwardError`: its `code` is `invalid_credentials` where the password is wrong, and
+   * `cookie_not_kept` where the page is on another site than `base` and the carrier is `cookie`.
+   */
   signIn(credentials: { email: string; password: string; label?: string }): Promise<Session>;
   /** Make an account and sign in.  Throws `DoorwardError`: `email_taken`, `weak_password` with `problem.advice`. */
   signUp(details: { email: string; password: string; name?: string; label?: string }): Promise<Session>;
@@ -114,6 +117,7 @@ export function createClient(options: Options = {}): Client {
   const page = globalThis.location?.href;
   const base = new URL(options.base ?? "/", page).href.replace(/\/$/, "");
   const origins = new Set([base, ...(options.origins ?? [])].map((each) => new URL(each, page).origin));
+  const foreign = page !== undefined && new URL(page).origin !== new URL(base).origin;
   const listeners = new Set<Listener>();
   const tabs = new Tabs<News>(`doorward ${base}`, env, hear);
 
@@ -273,22 +277,35 @@ export function createClient(options: Options = {}): Client {
 
   // What the application calls
 
-  async function signIn(credentials: { email: string; password: string; label?: string }): Promise<Session> {
-    const { email, password, label } = credentials;
-    const body = { email, password, ...(label && { label }) };
+  async function signIn({ email, password, label }: { email: string; password: string; label?: string }): Promise<Session> {
     const start = async () => {
       const since = env.now();
-      const answer = await post("/v1/sessions", { ...body, carrier }).catch((error: DoorwardError) => {
-        const fields = error.problem["errors"];
-        // The strategy knows one carrier and it is not this one (jwt): what it has is taken.
-        if (byCookie && Array.isArray(fields) && fields[0]?.field === "carrier") return post("/v1/sessions", body);
-        throw error;
-      });
-      const next = stateOf(answer, since);
+      let next = stateOf(await post("/v1/sessions", { email, password, carrier, ...(label && { label }) }), since);
+      if (byCookie && foreign) next = await proveCookie(next);
       share(next);
       return next.who;
     };
     return (await tabs.alone(start)) as Session;
+  }
+
+  /** Use the cookie at once: a browser that keeps none for this page would otherwise be found out in a quarter of an hour. */
+  async function proveCookie(started: State): Promise<State> {
+    const since = env.now();
+    const key = tabs.attempt();
+    try {
+      const proved = await (started.kind === "check" ? check(started, since) : refresh(started, key, since));
+      tabs.settled(key);
+      return proved;
+    } catch (error) {
+      // Nothing learned: what is not settled, the next renewal goes on with.
+      if (!(error instanceof DoorwardError) || decideRenewal(error) !== "over") return started;
+      tabs.settled(key);
+      await call("DELETE", "/v1/sessions/current", {}, started).catch(() => undefined);
+      throw new DoorwardError(0, {
+        code: "cookie_not_kept",
+        detail: `This browser keeps no cookie of ${base} for this page. "doorward doctor" says what works.`,
+      });
+    }
   }
 
   async function signOut(): Promise<void> {

@@ -380,15 +380,58 @@ test("under the strategy session the cookie carries it, and a CSRF token goes wi
   assert.equal(await tab.session(), null);
 });
 
-test("under the strategy jwt its one carrier is taken, and nothing is renewed", async () => {
+test("under the strategy jwt nothing is renewed: the session is over with its token", async () => {
   const world = new World("jwt");
-  const [tab, told] = await signedIn(world);
+  const [tab, told] = await signedIn(world, { carrier: "token" });
   assert.equal((await tab.fetch(DATA)).status, 200);
   world.time += AN_HOUR;
   assert.equal((await tab.fetch(DATA)).status, 401);
   assert.equal(world.calls("/v1/token").length, 0);
   assert.equal(told.length, 2);
 });
+
+/** As a page of another origin. */
+async function elsewhere(work: () => Promise<void>): Promise<void> {
+  Object.defineProperty(globalThis, "location", { value: { href: "https://app.example.test/" }, configurable: true });
+  try {
+    await work();
+  } finally {
+    Reflect.deleteProperty(globalThis, "location");
+  }
+}
+
+for (const strategy of ["hybrid", "session"] as const) {
+  test(`${strategy}: a browser that keeps no cookie for the page is found out when signing in`, () =>
+    elsewhere(async () => {
+      const world = new World(strategy);
+      world.keepsCookies = false;
+      const tab = world.tab();
+      await assert.rejects(tab.signIn(ADA), codeOf("cookie_not_kept"));
+      assert.equal(await tab.session(), null);
+      assert.equal(world.seen.filter((each) => each.method === "DELETE").length, 1);
+      assert.equal(world.storage.size, 0);
+    }));
+
+  test(`${strategy}: where it keeps the cookie, a page of another origin signs in as any`, () =>
+    elsewhere(async () => {
+      const world = new World(strategy);
+      const [tab] = await signedIn(world);
+      world.time += AN_HOUR;
+      assert.equal((await tab.fetch(DATA, { method: "POST" })).status, 200);
+      assert.equal(world.storage.size, 0);
+    }));
+}
+
+test("a page of another origin whose first use of the cookie is lost has signed in, and goes on with its key", () =>
+  elsewhere(async () => {
+    const world = new World();
+    let left = 1;
+    world.fate = ({ path }) => (path === "/v1/token" && left-- > 0 ? "lost" : undefined);
+    const [tab] = await signedIn(world);
+    world.time += AN_HOUR;
+    assert.equal((await tab.fetch(DATA)).status, 200);
+    assert.deepEqual(world.ended, {});
+  }));
 
 test("with the carrier token the refresh token stays in this page's memory, and no cookie is sent or taken", async () => {
   const world = new World();

@@ -31,6 +31,7 @@ export class World {
   ended: Record<string, string> = {};
   /** What the browser's cookie holds. */
   jar: { id: string; generation: number } | undefined;
+  keepsCookies = true;
   storage = new Map<string, string>();
   /** Called for every request: an answer of its own, "lost" once processed, or "down" before it. */
   fate: (request: Seen) => Response | "lost" | "down" | undefined | Promise<Response | undefined> = () => undefined;
@@ -114,7 +115,7 @@ export class World {
     // What is lost is lost with its cookie.
     const [answer, jar] = origin === BASE || origin.endsWith("api.example.test") ? this.#answer(seen) : [json(200, {}), this.jar];
     if (fate === "lost") throw new TypeError("Failed to fetch");
-    this.jar = jar;
+    if (this.keepsCookies) this.jar = jar;
     return answer;
   }
 

@@ -83,9 +83,18 @@ class App:
         origin: of the page.
         base: where Doorward is, where that is another origin.
         options: of the client, in JavaScript.
+        pages: of whoever serves the origin, to put ours among; None to answer requests for ours in the browser.
     """
 
-    def __init__(self, context: BrowserContext, origin: str, *, base: str = "", options: str = "{}") -> None:
+    def __init__(
+        self,
+        context: BrowserContext,
+        origin: str,
+        *,
+        base: str = "",
+        options: str = "{}",
+        pages: dict[str, str] | None = None,
+    ) -> None:
         self.context = context
         self.origin = origin
         self.refused: list[str] = []
@@ -93,8 +102,11 @@ class App:
         self.renewals: list[int] = []
         """With which status each renewal was answered."""
         html = _PAGE.replace("OPTIONS", options).replace("BASE", base)
-        context.route(f"{origin}/app", lambda route: _serve(route, html, "text/html"))
-        context.route(f"{origin}/client.js", lambda route: _serve(route, bundle(), "text/javascript"))
+        if pages is not None:
+            pages |= {"/app": html, "/client.js": bundle()}
+        else:
+            context.route(f"{origin}/app", lambda route: _serve(route, html, "text/html"))
+            context.route(f"{origin}/client.js", lambda route: _serve(route, bundle(), "text/javascript"))
         context.on("response", self._see)
 
     def _see(self, response: Response) -> None:

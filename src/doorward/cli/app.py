@@ -7,7 +7,20 @@ from collections.abc import Sequence
 
 import typer
 
-from doorward.cli import accounts, cleanup, config, keys, migrate, openapi, serve, sessions, token, verifiers, version
+from doorward.cli import (
+    accounts,
+    cleanup,
+    config,
+    doctor,
+    keys,
+    migrate,
+    openapi,
+    serve,
+    sessions,
+    token,
+    verifiers,
+    version,
+)
 from doorward.cli.flags import Group
 from doorward.errors import DoorwardError, Refusal, WeakPassword
 
@@ -74,6 +87,7 @@ def make_app() -> typer.Typer:
     app.add_typer(verifiers.app, name="verifiers")
     app.add_typer(token.app, name="token")
     app.add_typer(config.app, name="config")
+    app.command()(doctor.doctor)
     app.command()(openapi.openapi)
     app.command()(cleanup.cleanup)
     app.command()(version.version)
