@@ -41,7 +41,11 @@ PROJECT = ROOT / "pyproject.toml"
 LOCK = ROOT / "requirements.lock"
 VENV = ROOT / ".venv"
 BIN = VENV / "bin"
-ORACLES = ROOT / "tests" / "oracles"
+# Node packages, and what is skipped without them.
+NODE_PACKAGES = {
+    ROOT / "tests" / "oracles": "the tests that compare with other implementations",
+    ROOT / "js": "the tests of the browser client",
+}
 # The interpreter itself, also when this runs inside some virtual environment: .venv must not hang on another one.
 PYTHON = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
 # An environment of this tool's own, one for each Python: an upgrade of the system's would break it.
@@ -143,18 +147,18 @@ def install_system_packages() -> None:
         say(f"Not installed: {package}. Without it, {SYSTEM_PACKAGES[package]} are skipped.")
 
 
-def install_oracles() -> None:
-    """Install the Node packages that some tests compare with, by the npm that comes in a wheel."""
-    if not (ORACLES / "package.json").is_file():
+def install_node_packages(folder: Path, skipped: str) -> None:
+    """Install what a package-lock.json names, by the npm that comes in a wheel.  Never a reason to stop."""
+    if not (folder / "package.json").is_file():
         return
-    stamp, wanted = ORACLES / "node_modules" / ".stamp", fingerprint(*sorted(ORACLES.glob("package*.json")))
+    stamp, wanted = folder / "node_modules" / ".stamp", fingerprint(*sorted(folder.glob("package*.json")))
     if read_stamp(stamp) == wanted:
         return
-    say("Installing Node packages into tests/oracles")
+    say(f"Installing Node packages into {folder.relative_to(ROOT)}")
     quiet = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
     bounded = ("--ignore-scripts", "--fetch-retries=1", "--fetch-timeout=20000")
-    if call(BIN / "npm", "ci", "--prefix", ORACLES, *quiet, *bounded):
-        say("Not installed: Node packages, see above. The tests that compare with them are skipped.")
+    if call(BIN / "npm", "ci", "--prefix", folder, *quiet, *bounded):
+        say(f"Not installed: Node packages, see above. Without them, {skipped} are skipped.")
     else:
         stamp.write_text("\n".join(wanted))
 
@@ -167,7 +171,8 @@ def setup(arguments: list[str]) -> int:
         install_packages()
         if "--all" in arguments:
             install_system_packages()
-            install_oracles()
+            for folder, skipped in NODE_PACKAGES.items():
+                install_node_packages(folder, skipped)
     return 0
 
 

@@ -12,6 +12,7 @@ from doorward.cli import (
     cleanup,
     config,
     copy,
+    doctor,
     keys,
     migrate,
     openapi,
@@ -87,6 +88,7 @@ def make_app() -> typer.Typer:
     app.add_typer(verifiers.app, name="verifiers")
     app.add_typer(token.app, name="token")
     app.add_typer(config.app, name="config")
+    app.command()(doctor.doctor)
     app.command()(openapi.openapi)
     app.command()(cleanup.cleanup)
     app.command()(copy.copy)
