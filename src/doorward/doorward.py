@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from secrets import token_bytes
@@ -14,7 +15,7 @@ from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
 from doorward.completion import to_the_end
 from doorward.deployment import Deployment
-from doorward.errors import ConfigurationError, DatabaseUnusable, Problem, Unavailable
+from doorward.errors import ConfigurationError, Unavailable
 from doorward.keyring import Keyring
 from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
@@ -26,7 +27,7 @@ from doorward.revocation.freshness import Freshness, Ticks, boot_seconds
 from doorward.revocation.hub import MOST_READERS, Hub
 from doorward.rotation import flow as rotation
 from doorward.secret import Secret
-from doorward.secret_file import read_or_make_secret, secret_file_of
+from doorward.secret_file import NO_SECRET, check_secret, secret_file_of, secrets_of
 from doorward.sessions import flow as sessions
 from doorward.sessions.model import EndReason, Refreshed, Session, SignedIn
 from doorward.stores import is_postgres, open_announcements, open_store
@@ -37,17 +38,10 @@ from doorward.tokens.status_list import Statuses
 from doorward.tokens.statuses import read_status_list
 from doorward.verifiers import flow as verifiers
 from doorward.verifiers.model import StoredVerifier
-from doorward.watching import Watch, read_changes
+from doorward.watching import Watch, WatchingThread, read_changes
 from doorward.wire.identifiers import new_identifier
 
 T = TypeVar("T")
-
-_NO_SECRET = Problem(
-    id="DW053",
-    message="A PostgreSQL database has no place for a secret that every server could find.",
-    remedy="Give all servers the same in DOORWARD_SECRET, made with:"
-    " python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
-)
 
 
 class Doorward:
@@ -87,7 +81,7 @@ class Doorward:
     ) -> None:
         self.options = Options(**options).checked()
         if secret is None and is_postgres(database):
-            raise ConfigurationError([_NO_SECRET])
+            raise ConfigurationError([NO_SECRET])
         self.database = database
         self.secret_file: Path | None = None if secret is not None else secret_file_of(database)
         self._secret = secret
@@ -100,8 +94,9 @@ class Doorward:
         self._store: Store = open_store(
             database, clock=clock, blocking=blocking, memcached_url=memcached, knowledge=lambda: self._deployment
         )
-        self._opening = asyncio.Lock()
+        self._opening, self._opening_thread = asyncio.Lock(), threading.Lock()
         self._watching: Watch | None = None
+        self._watching_thread = WatchingThread()
 
     # Life
 
@@ -113,7 +108,8 @@ class Doorward:
         """
         if self._blocking:
             # A lock of asyncio would want a loop.
-            await self._open()
+            with self._opening_thread:
+                await self._open()
         else:
             async with self._opening:
                 await self._open()
@@ -123,7 +119,7 @@ class Doorward:
             return
         await self._store.open()
         try:
-            keyring = Keyring(self._secrets())
+            keyring = Keyring(secrets_of(self._secret, self.secret_file))
             deployment = Deployment(
                 options=self.options,
                 store=self._store,
@@ -141,9 +137,9 @@ class Doorward:
                 desk=TokenDesk(self.options, entropy=self._entropy),
                 limits=limits_for(self.options, clock=self._clock),
                 statuses=Statuses(),
-                watches=not self._blocking,
+                watches=self._watching_thread.is_on if self._blocking else (lambda: True),
             )
-            await _check_secret(self._store, keyring)
+            await check_secret(self._store, keyring)
             await read_changes(deployment, makes_keys=self._makes_keys)
         except BaseException:
             await self._store.close()
@@ -154,15 +150,9 @@ class Doorward:
                 deployment, makes_keys=self._makes_keys, announcements=open_announcements(self.database)
             )
 
-    def _secrets(self) -> Sequence[Secret]:
-        if self._secret is None:
-            return [read_or_make_secret(self.secret_file)]
-        if isinstance(self._secret, str):
-            return [Secret(self._secret)]
-        return [self._secret] if isinstance(self._secret, Secret) else list(self._secret)
-
     async def close(self) -> None:
         """Close what was opened.  It can be opened again."""
+        self._watching_thread.stop()
         if self._watching is not None:
             await self._watching.stop()
             self._watching = None
@@ -177,6 +167,19 @@ class Doorward:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    def keep_watch(self) -> None:
+        """For a synchronous host, with each request: keep up to date from a thread of this process, once this is open.
+
+        Costs next to nothing where the thread runs.
+        """
+        if self._blocking and self._deployment is not None:
+            self._watching_thread.keep_on(self._deployment, makes_keys=self._makes_keys, whose=self)
+
+    @property
+    def is_blocking(self) -> bool:
+        """Whether every operation runs to its end without suspending."""
+        return self._blocking
 
     @property
     def is_open(self) -> bool:
@@ -385,13 +388,3 @@ class Doorward:
     ) -> Sequence[AuditEvent]:
         """The audit trail, the newest first."""
         return await self.deployment.store.trail(page, account=account, session=session, action=action)
-
-
-async def _check_secret(store: Store, keyring: Keyring) -> None:
-    current, *older = keyring.fingerprints
-    if await store.secret_check(current, replaces=older) not in keyring.fingerprints:
-        raise DatabaseUnusable(
-            "The secret does not fit the database: it was made with another one."
-            " Give DOORWARD_SECRET the value that it was made with (or restore the secret file beside the database);"
-            " to replace a secret, give the new one first and the old one after it, separated by a comma."
-        )

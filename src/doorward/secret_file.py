@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from secrets import token_urlsafe
 from tempfile import mkstemp
 
-from doorward.errors import DatabaseUnusable
+from doorward.errors import DatabaseUnusable, Problem
+from doorward.keyring import Keyring
+from doorward.ports import Store
 from doorward.secret import Secret
 
 _SQLITE = "sqlite:///"
+
+NO_SECRET = Problem(
+    id="DW053",
+    message="A PostgreSQL database has no place for a secret that every server could find.",
+    remedy="Give all servers the same in DOORWARD_SECRET, made with:"
+    " python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
+)
 
 
 def secret_file_of(database: str) -> Path | None:
@@ -22,6 +32,26 @@ def secret_file_of(database: str) -> Path | None:
     if not database.startswith(_SQLITE) or not file.name:
         return None
     return file.with_name((file.stem if file.suffix == ".db" else file.name) + ".secret")
+
+
+def secrets_of(given: Secret | str | Sequence[Secret] | None, file: Path | None) -> Sequence[Secret]:
+    """The secrets of a deployment, the current one first; raises as ``read_or_make_secret`` where none is given."""
+    if given is None:
+        return [read_or_make_secret(file)]
+    if isinstance(given, str):
+        return [Secret(given)]
+    return [given] if isinstance(given, Secret) else list(given)
+
+
+async def check_secret(store: Store, keyring: Keyring) -> None:
+    """Raises DatabaseUnusable where the database was made with another secret."""
+    current, *older = keyring.fingerprints
+    if await store.secret_check(current, replaces=older) not in keyring.fingerprints:
+        raise DatabaseUnusable(
+            "The secret does not fit the database: it was made with another one."
+            " Give DOORWARD_SECRET the value that it was made with (or restore the secret file beside the database);"
+            " to replace a secret, give the new one first and the old one after it, separated by a comma."
+        )
 
 
 def read_or_make_secret(path: Path | None) -> Secret:

@@ -261,7 +261,7 @@ async def authenticate_handle(deployment: Deployment, text: Secret) -> Principal
         await _touch(deployment, session)
         session = replace(session, last_seen_at=seen.at)
     principal = _principal(deployment, session, account)
-    if deployment.watches:
+    if deployment.watches():
         idle = deployment.options.session_idle
         deployment.cookies.put(text.reveal(), principal, session, account, asked=asked, seen_at=seen.at, idle=idle)
     return principal
