@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from doorward.accounts import flow as accounts
 from doorward.accounts.model import Account, AccountChange
+from doorward.assurance import Demands
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
 from doorward.completion import to_the_end
@@ -27,8 +28,9 @@ from doorward.revocation.freshness import Freshness, Ticks, boot_seconds
 from doorward.revocation.hub import MOST_READERS, Hub
 from doorward.rotation import flow as rotation
 from doorward.secret import Secret
-from doorward.secret_file import NO_SECRET, check_secret, secret_file_of, secrets_of
+from doorward.secret_file import NO_SECRET, secret_file_of, secrets_of
 from doorward.sessions import flow as sessions
+from doorward.sessions import reassessment
 from doorward.sessions.model import EndReason, Refreshed, Session, SignedIn
 from doorward.stores import is_postgres, open_announcements, open_store
 from doorward.stores.clock import system_clock
@@ -139,7 +141,7 @@ class Doorward:
                 statuses=Statuses(),
                 watches=self._watching_thread.is_on if self._blocking else (lambda: True),
             )
-            await check_secret(self._store, keyring)
+            await keys.check_secret(deployment)
             await read_changes(deployment, makes_keys=self._makes_keys)
         except BaseException:
             await self._store.close()
@@ -271,6 +273,10 @@ class Doorward:
     async def authenticate(self, *, handle: Secret | None = None, bearer: Secret | None = None) -> Principal:
         """See ``sessions.flow.authenticate``."""
         return await sessions.authenticate(self.deployment, handle=handle, bearer=bearer)
+
+    async def assure(self, principal: Principal, demands: Demands) -> Principal:
+        """See ``sessions.reassessment.assure``: every framework asks this."""
+        return await reassessment.assure(self.deployment, principal, demands)
 
     def is_admin_key(self, bearer: Secret) -> bool:
         """Whether the bearer value is the admin key."""

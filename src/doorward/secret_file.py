@@ -9,8 +9,6 @@ from secrets import token_urlsafe
 from tempfile import mkstemp
 
 from doorward.errors import DatabaseUnusable, Problem
-from doorward.keyring import Keyring
-from doorward.ports import Store
 from doorward.secret import Secret
 
 _SQLITE = "sqlite:///"
@@ -41,17 +39,6 @@ def secrets_of(given: Secret | str | Sequence[Secret] | None, file: Path | None)
     if isinstance(given, str):
         return [Secret(given)]
     return [given] if isinstance(given, Secret) else list(given)
-
-
-async def check_secret(store: Store, keyring: Keyring) -> None:
-    """Raises DatabaseUnusable where the database was made with another secret."""
-    current, *older = keyring.fingerprints
-    if await store.secret_check(current, replaces=older) not in keyring.fingerprints:
-        raise DatabaseUnusable(
-            "The secret does not fit the database: it was made with another one."
-            " Give DOORWARD_SECRET the value that it was made with (or restore the secret file beside the database);"
-            " to replace a secret, give the new one first and the old one after it, separated by a comma."
-        )
 
 
 def read_or_make_secret(path: Path | None) -> Secret:

@@ -33,6 +33,17 @@ class _Change:
     events: tuple[AuditEvent, ...]
 
 
+async def check_secret(deployment: Deployment) -> None:
+    """Raises DatabaseUnusable where the store was made with a secret that is none of ours."""
+    current, *older = deployment.keyring.fingerprints
+    if await deployment.store.secret_check(current, replaces=older) not in deployment.keyring.fingerprints:
+        raise DatabaseUnusable(
+            "The secret does not fit the database: it was made with another one."
+            " Give DOORWARD_SECRET the value that it was made with (or restore the secret file beside the database);"
+            " to replace a secret, give the new one first and the old one after it, separated by a comma."
+        )
+
+
 async def load_keys(deployment: Deployment, *, make: bool = True) -> None:
     """Take the store's keys into use: sign with the newest of our algorithm, verify with all.
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.security import HTTPBearer
 
 from doorward import doorward
+from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError, InvalidToken, NotAuthenticated, SessionEnded
 from doorward.http.caller import authenticate_request
 from doorward.http.problems import problem_of
@@ -53,14 +55,25 @@ class Doorward(doorward.Doorward):
             return None
 
     def requires(
-        self, *, roles: Collection[str] = (), scopes: Collection[str] = ()
+        self,
+        *,
+        roles: Collection[str] = (),
+        scopes: Collection[str] = (),
+        fresh: timedelta | None = None,
+        revocation: Demand = "policy",
     ) -> Callable[..., Awaitable[Principal]]:
-        """A dependency: the principal, if it has all these roles and scopes; 401 or 403 otherwise."""
+        """A dependency: the principal, if it gives what is demanded; 401, 403 or 503 otherwise.
+
+        Args:
+            roles: all of which are needed.
+            scopes: likewise.
+            fresh: how long ago the subject may have proved itself at most: 401 with what to do (RFC 9470) otherwise.
+            revocation: ``immediate`` where the route must not act on stale knowledge of who has signed out.
+        """
+        demands = Demands(roles=roles, scopes=scopes, fresh=fresh, revocation=revocation)
 
         async def permitted(request: Request, _documented: _Documented = None) -> Principal:
-            principal = await self.principal(request)
-            principal.require(roles=roles, scopes=scopes)
-            return principal
+            return await self.assure(await self.principal(request), demands)
 
         return permitted
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -16,6 +17,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from doorward import doorward
+from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError, NotAuthenticated
 from doorward.http.problems import problem_of
 from doorward.principal import Principal
@@ -47,15 +49,29 @@ class Doorward(doorward.Doorward):
             yield
 
     def requires(
-        self, *, roles: Collection[str] = (), scopes: Collection[str] = ()
+        self,
+        *,
+        roles: Collection[str] = (),
+        scopes: Collection[str] = (),
+        fresh: timedelta | None = None,
+        revocation: Demand = "policy",
     ) -> Callable[[Endpoint], Callable[..., Awaitable[Any]]]:
-        """Let an endpoint be called only by principals with all these roles and scopes; 401 or 403 otherwise."""
+        """Let an endpoint be called only by principals that give what is demanded; 401, 403 or 503 otherwise.
+
+        Args:
+            roles: all of which are needed.
+            scopes: likewise.
+            fresh: how long ago the subject may have proved itself at most: 401 with what to do (RFC 9470) otherwise.
+            revocation: ``immediate`` where the endpoint must not act on stale knowledge of who has signed out.
+        """
+        demands = Demands(roles=roles, scopes=scopes, fresh=fresh, revocation=revocation)
 
         def decorate(endpoint: Endpoint) -> Callable[..., Awaitable[Any]]:
             @functools.wraps(endpoint)
             async def guarded(request: Request, *args: Any, **kwargs: Any) -> Any:
                 try:
-                    principal_of(request).require(roles=roles, scopes=scopes)
+                    request.scope["doorward.principal"] = await self.assure(principal_of(request), demands)
+                    set_user(request.scope)
                 except DoorwardError as refusal:
                     return _answer(request, refusal)
                 if iscoroutinefunction(endpoint):
