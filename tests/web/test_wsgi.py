@@ -165,7 +165,7 @@ def test_threads_that_come_first_open_once() -> None:
 def test_a_store_that_suspends_is_refused_behind_a_synchronous_edge_before_any_request() -> None:
     auth = Doorward("memory:")
     for edge in (DoorwardApp, lambda auth: AuthenticationMiddleware(who, auth)):
-        with pytest.raises(ConfigurationError, match=r"DW080: .* Make it with Doorward\(\.\.\., blocking=True\)"):
+        with pytest.raises(ConfigurationError, match=r"DW100: .* Make it with Doorward\(\.\.\., blocking=True\)"):
             edge(auth)
 
 

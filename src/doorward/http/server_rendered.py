@@ -13,8 +13,8 @@ from doorward.http.message import Header, Request
 from doorward.secret import Secret
 from doorward.sessions.model import SignedIn
 
-_NO_HANDLE = Problem(
-    id="DW081",
+NO_HANDLE = Problem(
+    id="DW101",
     message="Pages that a server renders are read with a cookie alone, which only the strategy session gives.",
     remedy='Use strategy="session", or let scripts sign in with POST /v1/sessions.',
 )
@@ -31,7 +31,7 @@ async def sign_in_by_form(
         DoorwardError: as ``Doorward.sign_in``.
     """
     if auth.options.strategy != "session":
-        raise ConfigurationError([_NO_HANDLE])
+        raise ConfigurationError([NO_HANDLE])
     check_csrf(auth, request, session_id=None)
     signed_in = await auth.sign_in(
         email=email,

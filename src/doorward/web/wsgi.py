@@ -21,7 +21,7 @@ _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _UNPREFIXED = {"CONTENT_TYPE": "content-type", "CONTENT_LENGTH": "content-length"}
 
 NEEDS_EVENT_LOOP = Problem(
-    id="DW080",
+    id="DW100",
     message="A synchronous application was given a Doorward whose operations wait for an event loop.",
     remedy="Make it with Doorward(..., blocking=True).",
 )
