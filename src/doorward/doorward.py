@@ -30,7 +30,7 @@ from doorward.rotation import flow as rotation
 from doorward.secret import Secret
 from doorward.secret_file import NO_SECRET, secret_file_of, secrets_of
 from doorward.sessions import flow as sessions
-from doorward.sessions import reassessment
+from doorward.sessions import reassessment, signing_in
 from doorward.sessions.model import EndReason, Refreshed, Session, SignedIn
 from doorward.stores import is_postgres, open_announcements, open_store
 from doorward.stores.clock import system_clock
@@ -257,9 +257,9 @@ class Doorward:
         origin: Origin,
         sent_along: Sequence[Secret] = (),
     ) -> SignedIn:
-        """See ``sessions.flow.sign_in``."""
+        """See ``sessions.signing_in.sign_in``."""
         return await self._to_the_end(
-            sessions.sign_in(
+            signing_in.sign_in(
                 self.deployment,
                 email=email,
                 password=password,
@@ -268,6 +268,18 @@ class Doorward:
                 origin=origin,
                 sent_along=sent_along,
             )
+        )
+
+    async def prove_password(self, *, email: str, password: Secret, origin: Origin) -> Account:
+        """See ``sessions.signing_in.prove_password``."""
+        return await signing_in.prove_password(self.deployment, email=email, password=password, origin=origin)
+
+    async def start_session(
+        self, account: Account, *, origin: Origin, sent_along: Sequence[Secret] = (), methods: Sequence[str] = ()
+    ) -> SignedIn:
+        """See ``sessions.signing_in.start_session``."""
+        return await self._to_the_end(
+            signing_in.start_session(self.deployment, account, origin=origin, sent_along=sent_along, methods=methods)
         )
 
     async def authenticate(self, *, handle: Secret | None = None, bearer: Secret | None = None) -> Principal:
@@ -291,12 +303,7 @@ class Doorward:
         return await accounts.sessions_of(self.deployment, account_id)
 
     async def end_session(
-        self,
-        session_id: str,
-        *,
-        account_id: str | None,
-        reason: EndReason = EndReason.SIGNED_OUT,
-        actor: Actor,
+        self, session_id: str, *, account_id: str | None, reason: EndReason = EndReason.SIGNED_OUT, actor: Actor
     ) -> None:
         """End one session.  Raises NotFound where there is none, or none of that account."""
         await self._to_the_end(
@@ -304,12 +311,7 @@ class Doorward:
         )
 
     async def end_sessions(
-        self,
-        account_id: str,
-        *,
-        keep: str | None = None,
-        reason: EndReason = EndReason.SIGNED_OUT,
-        actor: Actor,
+        self, account_id: str, *, keep: str | None = None, reason: EndReason = EndReason.SIGNED_OUT, actor: Actor
     ) -> int:
         """End all sessions of an account, but for the one whose id is ``keep``.  Returns how many."""
         return await self._to_the_end(
