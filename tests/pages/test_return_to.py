@@ -135,6 +135,7 @@ def test_what_is_no_origin_is_refused_at_start() -> None:
 @pytest.mark.anyio
 async def test_signing_in_and_up_and_out_lead_on() -> None:
     async with a_visited_world(pages=Pages(return_to=[APP]), cors_origins=("https://spa.example.com",)) as world:
+        visitor = Visitor(world)
         for place in (f"{APP}/welcome", "https://spa.example.com/", "/app?x=1"):
             visitor = Visitor(world)
             page = await visitor.open(f"/sign-in?return_to={place.replace('?', '%3F')}")

@@ -8,8 +8,9 @@ from doorward.http.cookies import clear, cookies_of, keep
 from doorward.pages.visit import Visit
 from doorward.principal import Carrier, Principal
 from doorward.secret import Secret
-from doorward.sessions.flow import CARRIERS, verify_token
+from doorward.sessions.flow import verify_token
 from doorward.sessions.model import SignedIn
+from doorward.sessions.signing_in import CARRIERS
 from doorward.wire.cookies import PAGE_COOKIE, REFRESH_COOKIE
 
 SIGNED_OUT = (NotAuthenticated, InvalidToken, SessionEnded, InvalidGrant)

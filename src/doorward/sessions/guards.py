@@ -65,7 +65,7 @@ class Guards:
     """
 
     def __init__(self, deployment: Deployment) -> None:
-        if not deployment.watches:
+        if not deployment.hub.streams:
             raise RuntimeError("a synchronous host cannot watch connections: open Doorward without blocking=True")
         self._deployment = deployment
         self._by_session: dict[str, set[Guard]] = {}
