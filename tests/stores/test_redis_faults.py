@@ -364,10 +364,11 @@ async def test_a_row_of_another_version_is_no_error_of_ours(store: RedisSessionS
     session = await start(store)
     value = msgspec.msgpack.decode(failing.say("GET", row_name(session.key)))
     failing.say("SET", row_name(session.key), msgspec.msgpack.encode([99, *value[1:]]))
-    for operation in (
+    operations: list[Callable[[], Awaitable[object]]] = [
         lambda: store.session(session.key),
         lambda: store.rotate(presentation(session), POLICY, actor=SOMEBODY),
-    ):
+    ]
+    for operation in operations:
         with pytest.raises(StoreUnavailable):
             await operation()
 
