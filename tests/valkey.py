@@ -30,6 +30,7 @@ class ValkeyServer:
     folder: Path
     port: int
     arguments: tuple[str, ...] = ()
+    is_sentinel: bool = False
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -37,18 +38,13 @@ class ValkeyServer:
         return f"redis://127.0.0.1:{self.port}"
 
     def start(self) -> None:
+        keeping = ("--maxmemory-policy", "noeviction", "--enable-debug-command", "yes", "--save", "")
+        following = ("--repl-diskless-sync-delay", "0")
         self.process = subprocess.Popen(
             [
                 _program(self.folder),
-                *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""),
-                *(
-                    "--maxmemory-policy",
-                    "noeviction",
-                    "--enable-debug-command",
-                    "yes",
-                    "--repl-diskless-sync-delay",
-                    "0",
-                ),
+                *([self.folder / "sentinel.conf", "--sentinel"] if self.is_sentinel else [*keeping, *following]),
+                *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
                 *self.arguments,
             ],
             stdin=subprocess.DEVNULL,
@@ -140,6 +136,28 @@ def a_replica(primary: ValkeyServer) -> Iterator[ValkeyServer]:
     with a_valkey("--replicaof", f"127.0.0.1 {primary.port}") as server:
         _until(lambda: b"master_link_status:up" in server.say("INFO", "replication"), "the replica does not follow")
         yield server
+
+
+@contextmanager
+def a_sentinel(primary: ValkeyServer) -> Iterator[ValkeyServer]:
+    """One that decides alone, and soon: it knows the primary as ``one``, and has seen a replica of it."""
+    with _folder() as folder:
+        sentinel = ValkeyServer(folder=folder, port=_free_port(), is_sentinel=True)
+        lines = (
+            f"sentinel monitor one 127.0.0.1 {primary.port} 1",
+            "sentinel down-after-milliseconds one 300",
+            "sentinel failover-timeout one 2000",
+        )
+        place = folder / "sentinel.conf"
+        place.write_text("\n".join(lines) + "\n")
+        if os.geteuid() == 0:
+            os.chown(place, NOBODY, NOBODY)
+        sentinel.start()
+        try:
+            _until(lambda: len(sentinel.say("SENTINEL", "REPLICAS", "one")) > 0, "the Sentinel sees no replica")
+            yield sentinel
+        finally:
+            sentinel.kill()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from doorward.revocation.model import Revocation
 from doorward.stores.clock import system_clock
 from doorward.stores.listening import listen_on
 from doorward.stores.redis.address import RedisAddress
-from doorward.stores.redis.connecting import async_client
+from doorward.stores.redis.connecting import async_client, close_async
 from doorward.stores.redis.port import Redis, channel_of
 from doorward.stores.sql.runners import Runner, Statement
 from doorward.stores.sql.transaction import Transaction
@@ -91,7 +91,7 @@ class RedisAnnouncements:
             except (RedisError, OSError, TimeoutError):
                 return
         finally:
-            await client.aclose()
+            await close_async(client)
 
     async def _hear(self, listening: Any, heard: Heard) -> None:
         asked = False

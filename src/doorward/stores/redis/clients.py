@@ -20,7 +20,7 @@ from redis.exceptions import ConnectionError, NoScriptError, ReadOnlyError  # no
 
 from doorward.errors import Busy, Unavailable
 from doorward.stores.redis.address import RedisAddress
-from doorward.stores.redis.connecting import async_client, blocking_client
+from doorward.stores.redis.connecting import async_client, blocking_client, close_async, close_blocking
 from doorward.stores.redis.port import (
     ATTEMPTS,
     OPERATION_TIMEOUT,
@@ -77,7 +77,7 @@ class AsyncRedis:
             else:
                 await client.ping()
         except Exception as error:
-            await client.aclose()
+            await close_async(client)
             raise unusable(error, self._address) from error
         self._client = client
 
@@ -88,7 +88,7 @@ class AsyncRedis:
                 task.cancel()
             with suppress(TimeoutError):
                 async with asyncio.timeout(POOL_TIMEOUT.total_seconds()):
-                    await client.aclose()
+                    await close_async(client)
 
     async def ping(self) -> None:
         await self._until_done(self._ping, None)
@@ -257,7 +257,7 @@ class BlockingRedis:
     async def close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            client.close()
+            close_blocking(client)
 
     async def ping(self) -> None:
         self._until_done(self._ping, None)

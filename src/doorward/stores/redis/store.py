@@ -28,7 +28,7 @@ from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Actor, AuditEvent
 from doorward.errors import StoreUnavailable, Unavailable
 from doorward.ports import Clock, Removed, Snapshot
-from doorward.revocation.model import Kind
+from doorward.revocation.model import Kind, Revocation
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.secret import Secret
 from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session, Sighting, Started
@@ -263,6 +263,19 @@ class RedisSessionStore(SqlStore):
             self._finishing = asyncio.create_task(tidying, name="doorward: finish what was left")
             self._finishing.add_done_callback(self._has_finished)
         return snapshot
+
+    async def write_back(self, revocations: Sequence[Revocation], ending: Ending) -> Ended:
+        names = [entry.id for entry in revocations if entry.kind is Kind.SESSION]
+        rows = await self._sessions.rows(await self._sessions.live_among(names))
+        named = [ending_these(row.session.account, [row.session], ending) for row in rows if row is not None]
+        works = await self._runner.write(
+            partial(session_work.write_back, lost=revocations, named=named, ending=ending, id_=new_id)
+        )
+        over = [await self._complete([noted], own=noted.id) for noted in works]
+        return Ended(
+            sessions=tuple(session for each in over for session in each.sessions),
+            revocations=tuple(entry for each in over for entry in each.revocations),
+        )
 
     async def remove_expired(
         self, *, session_retention: timedelta, audit_retention: timedelta, batch: int = 500

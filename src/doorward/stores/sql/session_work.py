@@ -7,7 +7,7 @@ note away in the transaction that tells of what was really done.  Only one taker
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, delete, insert, select
 
 from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
-from doorward.revocation.model import Kind
+from doorward.revocation.model import Kind, Revocation
 from doorward.secret import Secret
 from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session
 from doorward.stores import records
@@ -293,6 +293,30 @@ def start(
         end_these(tx, noted=noted, certain=over)
     trail.write(tx, records.session_started(session, ending.actor))
     return account
+
+
+def write_back(
+    tx: Transaction, *, lost: Sequence[Revocation], named: Sequence[Noted], ending: Ending, id_: Callable[[], str]
+) -> Sequence[Noted]:
+    """As ``restored.write_back``, but for the sessions.  Returns what is to be done to them.
+
+    Args:
+        tx: where.
+        lost: the entries.
+        named: works that end sessions which entries name and that are live all the same.
+        ending: why, and on whose behalf.
+        id_: makes another name of a work.
+    """
+    revocations.write(tx, lost)
+    works = [*named]
+    for entry in sorted(lost, key=lambda entry: entry.id):
+        account = accounts.locked(tx, entry.id) if entry.kind is Kind.ACCOUNT else None
+        if account is not None and account.version < entry.value:
+            accounts.raise_version(tx, account, to=entry.value)
+            below = msgspec.structs.replace(work_of(account.id, ending, each=True), below=entry.value)
+            works.append(Noted(id=id_(), work=below))
+    note(tx, *works)
+    return works
 
 
 # Judging
