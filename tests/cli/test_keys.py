@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
+
+import pytest
 
 Command = Callable[..., Any]
 
@@ -28,6 +31,15 @@ def test_a_rotation_lets_the_waiting_key_sign_and_refuses_no_token(database: Com
     active = next(kid for kid, state in before.items() if state == "active")
     assert (after[pending], after[active]) == ("active", "retiring")
     assert database("token", "inspect", stdin=token).out.startswith("VERIFIED")
+
+
+def test_a_rotation_is_over_once_the_other_key_signs(database: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("doorward.keys.rules.KNOWN_AFTER", timedelta(milliseconds=300))
+    for _ in range(2):
+        before = states(database("keys", "list", "--json"))
+        after = states(database("keys", "rotate", "--json"))
+        pending = next(kid for kid, state in before.items() if state == "pending")
+        assert after[pending] == "active"
 
 
 def test_a_key_that_signs_is_not_retired_and_one_that_signed_is(database: Command, application: Any) -> None:

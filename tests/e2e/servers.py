@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,18 @@ class Server:
             timeout=READY_WITHIN_SECONDS,
         )
         return json.loads(done.stdout)
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """No file of the server's grows any more, whoever runs the test."""
+        assert self._process is not None
+        full = self.database.with_name(self.database.name + "-wal").stat().st_size
+        before = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (full, before[1]))
+        try:
+            yield
+        finally:
+            resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, before)
 
     def read(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """What is in the database."""

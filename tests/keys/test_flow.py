@@ -12,6 +12,7 @@ from doorward.audit.model import Actor, Origin
 from doorward.doorward import Doorward
 from doorward.errors import InvalidToken, NotFound, ValidationFailed
 from doorward.keys.model import Algorithm
+from doorward.keys.rules import KNOWN_AFTER
 from doorward.secret import Secret
 from doorward.testing import FakeClock
 
@@ -81,6 +82,7 @@ async def test_a_retired_key_verifies_nothing(auth: Doorward, clock: FakeClock) 
     signing = min(await auth.stored_keys(), key=lambda key: key.activates_at)
     with pytest.raises(ValidationFailed):
         await auth.retire_key(signing.kid, actor=CLI)
+    clock.move(KNOWN_AFTER)
     await auth.rotate_keys(actor=CLI)
     assert await auth.authenticate(bearer=token)
     await auth.retire_key(signing.kid, actor=CLI)
@@ -142,7 +144,7 @@ async def test_rotating_ends_the_keys_of_another_algorithm(clock: FakeClock, tmp
     ) as auth:
         await auth.rotate_keys(actor=CLI)
         assert await auth.authenticate(bearer=old)
-        clock.move(auth.options.revocations_live_for)
+        clock.move(auth.options.revocations_live_for + KNOWN_AFTER)
         assert {key["alg"] for key in (await auth.key_set())["keys"]} == {"EdDSA"}
 
 

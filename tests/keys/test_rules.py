@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from doorward.keys.model import Algorithm, KeyState, StoredKey
 from doorward.keys.rules import (
+    KNOWN_AFTER,
     UNSCHEDULED,
     plan_rotation,
     published_keys,
@@ -111,6 +112,29 @@ def test_a_rotation_activates_the_pending_key_that_was_published_first() -> None
     plan = plan_rotation(keys, now=NOW, overlap=OVERLAP)
     assert (plan.activate, plan.retire) == ("first", ("current",))
     assert (plan.retiring_at, plan.retired_at) == (NOW, NOW + OVERLAP)
+
+
+@pytest.mark.parametrize(
+    ("age", "after"), [(KNOWN_AFTER + TICK, timedelta(0)), (KNOWN_AFTER, timedelta(0)), (KNOWN_AFTER - TICK, TICK)]
+)
+def test_a_key_signs_no_earlier_than_every_server_knows_it(age: timedelta, after: timedelta) -> None:
+    keys = [a_key("current"), a_key("next", activates_at=UNSCHEDULED, created_at=NOW - age)]
+    plan = plan_rotation(keys, now=NOW, overlap=OVERLAP)
+    assert (plan.retiring_at, plan.retired_at) == (NOW + after, NOW + after + OVERLAP)
+    assert not plan.is_done
+
+
+def test_a_key_that_has_to_be_made_for_it_is_known_everywhere_before_it_signs() -> None:
+    assert plan_rotation([a_key()], now=NOW, overlap=OVERLAP).retiring_at == NOW + KNOWN_AFTER
+    # Where no key signs there is nothing to wait for.
+    assert plan_rotation([], now=NOW, overlap=OVERLAP).retiring_at == NOW
+
+
+def test_a_rotation_that_is_under_way_is_not_begun_again() -> None:
+    soon = NOW + KNOWN_AFTER
+    under_way = [a_key("current", retiring_at=soon), a_key("next", activates_at=soon, created_at=NOW)]
+    assert plan_rotation(under_way, now=NOW, overlap=OVERLAP).is_done
+    assert not plan_rotation([a_key("another"), *under_way], now=NOW, overlap=OVERLAP).is_done
 
 
 def test_a_rotation_without_a_pending_key_asks_for_a_fresh_one() -> None:

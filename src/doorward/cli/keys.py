@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,12 +29,14 @@ def list_keys(*, database: Database = None, config: Config = None, as_json: AsJs
 def rotate(*, database: Database = None, config: Config = None, as_json: AsJson = False) -> None:
     """Let the waiting key sign, and publish the one after it.
 
-    The key that signed until now goes on verifying until its last token has expired: nobody is signed out.
+    It waits, for seconds, until every server knows the key that is to sign.  The key that signed until now goes on
+    verifying until its last token has expired: nobody is signed out.
     """
     from doorward.blocking import run_blocking
 
     with opened(config=config, database=database) as auth:
         run_blocking(auth.rotate_keys(actor=command_line()))
+        _wait_until_it_signs(auth)
         _show(auth, as_json=as_json)
 
 
@@ -76,6 +79,18 @@ def revoke(
         else:
             print(f"Revoked: {kid}. Sessions that ended with it: {ended}.\n")
             _show(auth, as_json=False)
+
+
+def _wait_until_it_signs(auth: Doorward) -> None:
+    from doorward.blocking import run_blocking
+    from doorward.keys.rules import KNOWN_AFTER, scheduled_key_of
+
+    until = time.monotonic() + KNOWN_AFTER.total_seconds()
+    while time.monotonic() < until:
+        now = run_blocking(auth.deployment.store.now())
+        if scheduled_key_of(run_blocking(auth.stored_keys()), now=now) is None:
+            return
+        time.sleep(0.1)
 
 
 def _show(auth: Doorward, *, as_json: bool) -> None:

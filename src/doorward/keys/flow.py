@@ -13,7 +13,9 @@ from doorward.deployment import Deployment
 from doorward.errors import DatabaseUnusable, FieldError, NotFound, StoreUnavailable, ValidationFailed
 from doorward.keys.model import Algorithm, KeyState, SigningKey, StoredKey, generate_signing_key
 from doorward.keys.rules import (
+    KNOWN_AFTER,
     UNSCHEDULED,
+    RotationPlan,
     plan_replacement,
     plan_rotation,
     published_keys,
@@ -71,7 +73,7 @@ async def load_keys(deployment: Deployment, *, make: bool = True) -> None:
             continue
         good = [key for key in stored if key.kid not in deployment.live.keys]
         own = [key for key in good if key.algorithm is deployment.options.signing_algorithm]
-        signing = signing_key_of(own, now=now) or scheduled_key_of(own, now=now)
+        signing = _signing(own, good, now=now)
         if signing is not None or (stored and not make):
             _take(deployment, verifying_keys(good, now=now), signing)
             return
@@ -82,6 +84,12 @@ async def load_keys(deployment: Deployment, *, make: bool = True) -> None:
 
 def _revoked_and_in_use(deployment: Deployment, stored: Sequence[StoredKey], *, now: datetime) -> set[str]:
     return {key.kid for key in stored if state_of(key, now=now) is not KeyState.RETIRED} & deployment.live.keys.keys()
+
+
+def _signing(own: Sequence[StoredKey], stored: Sequence[StoredKey], *, now: datetime) -> StoredKey | None:
+    """The key to sign with, of our algorithm; of another as long as other servers may not know ours."""
+    scheduled = scheduled_key_of(own, now=now)
+    return signing_key_of(own, now=now) or (scheduled and signing_key_of(stored, now=now)) or scheduled
 
 
 def _take(deployment: Deployment, verifying: Sequence[StoredKey], signing: StoredKey | None) -> None:
@@ -129,8 +137,8 @@ def _event(action: Action, kid: str, actor: Actor) -> AuditEvent:
 
 
 def _first_keys(deployment: Deployment, stored: Sequence[StoredKey], *, now: datetime) -> _Change:
-    """A key that signs and one that waits, beside those of other algorithms."""
-    active = _new_key(deployment, created_at=now, activates_at=now)
+    """A key that signs and one that waits; beside those of other algorithms it signs once other servers know it."""
+    active = _new_key(deployment, created_at=now, activates_at=now + KNOWN_AFTER if stored else now)
     waiting = _new_key(deployment, created_at=now, activates_at=UNSCHEDULED)
     return _Change(
         to=(*stored, active, waiting),
@@ -145,20 +153,25 @@ def _first_keys(deployment: Deployment, stored: Sequence[StoredKey], *, now: dat
 async def rotate_keys(deployment: Deployment, *, actor: Actor) -> None:
     """Let the waiting key of our algorithm sign, and publish the one after it; keys of other algorithms stop signing.
 
-    The key that signed until now goes on verifying as long as anything that it has signed may be presented, so no
-    token that was issued in time is refused.
+    A key that has only just been made signs once every other server knows it, some seconds later (``KNOWN_AFTER``).
+    Servers that rotate at once, or before that, rotate once.  The key that signed until now goes on verifying as long
+    as anything that it has signed may be presented, so no token that was issued in time is refused.
     """
     for _ in range(_ROUNDS):
         now = await deployment.store.now()
         stored = await deployment.store.keys()
         change = _rotation(deployment, stored, now=now, actor=actor)
+        if change is None:
+            await load_keys(deployment)
+            return
         if await deployment.store.change_keys(stored, change.to, change.events):
             await load_keys(deployment)
             return
     raise StoreUnavailable(detail="the signing keys are being rotated by another server")
 
 
-def _rotation(deployment: Deployment, stored: Sequence[StoredKey], *, now: datetime, actor: Actor) -> _Change:
+def _rotation(deployment: Deployment, stored: Sequence[StoredKey], *, now: datetime, actor: Actor) -> _Change | None:
+    """What a rotation changes, or None where another one is under way that has the same in view."""
     foreign = {
         key.kid
         for key in stored
@@ -166,25 +179,25 @@ def _rotation(deployment: Deployment, stored: Sequence[StoredKey], *, now: datet
     }
     candidates = [key for key in stored if key.kid not in foreign]
     plan = plan_rotation(candidates, now=now, overlap=deployment.options.revocations_live_for)
+    if plan.is_done:
+        return None
     retire = {*plan.retire, *foreign}
-    changed = [
-        _planned(key, activate=plan.activate, retire=retire, retired_at=plan.retired_at, now=now) for key in stored
-    ]
+    changed = [_planned(key, plan, retire=retire) for key in stored]
     fresh = [_new_key(deployment, created_at=now, activates_at=UNSCHEDULED)]
     activated = plan.activate
     if activated is None:
-        fresh.insert(0, _new_key(deployment, created_at=now, activates_at=now))
+        fresh.insert(0, _new_key(deployment, created_at=now, activates_at=plan.retiring_at))
         activated = fresh[0].kid
     events = [_event(Action.KEY_CREATED, key.kid, actor) for key in fresh]
     return _Change(to=(*changed, *fresh), events=(*events, _event(Action.KEY_ACTIVATED, activated, actor)))
 
 
-def _planned(
-    key: StoredKey, *, activate: str | None, retire: AbstractSet[str], retired_at: datetime, now: datetime
-) -> StoredKey:
-    if key.kid == activate:
-        return replace(key, activates_at=now)
-    return replace(key, retiring_at=now, retired_at=retired_at) if key.kid in retire else key
+def _planned(key: StoredKey, plan: RotationPlan, *, retire: AbstractSet[str]) -> StoredKey:
+    if key.kid == plan.activate:
+        return replace(key, activates_at=plan.retiring_at)
+    if key.kid in retire:
+        return replace(key, retiring_at=plan.retiring_at, retired_at=plan.retired_at)
+    return key
 
 
 async def retire_key(deployment: Deployment, kid: str, *, actor: Actor) -> None:

@@ -12,21 +12,27 @@ UNSCHEDULED = datetime(9999, 12, 31, tzinfo=UTC)
 """When a key signs that waits for a rotation."""
 
 
+KNOWN_AFTER = timedelta(seconds=3)
+"""After which every server knows a key that has been stored: each reads them about once a second."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RotationPlan:
     """What a rotation does, all of it at one instant.
 
     Args:
-        activate: the pending key that begins to sign, or None: make a fresh key and let it sign at once.
+        activate: the pending key that begins to sign, or None: make a fresh key.
         retire: the keys that stop signing.
-        retiring_at: when they stop signing.
+        retiring_at: when they stop signing and the other begins, once every server knows that one.
         retired_at: when they stop verifying.
+        is_done: all of that has been done: another server rotates at this moment.
     """
 
     activate: str | None
     retire: tuple[str, ...]
     retiring_at: datetime
     retired_at: datetime
+    is_done: bool
 
 
 def state_of(key: StoredKey, *, now: datetime) -> KeyState:
@@ -78,13 +84,24 @@ def plan_rotation(keys: Iterable[StoredKey], *, now: datetime, overlap: timedelt
     """
     known = sorted(keys, key=_age)
     pending = [key for key in known if state_of(key, now=now) is KeyState.PENDING]
+    active = [key for key in known if state_of(key, now=now) is KeyState.ACTIVE]
     # Of several, the one that was published first: verifiers are the likeliest to have it already.
     successor = min(pending, key=lambda key: key.created_at, default=None)
+    made_at = now if successor is None else min(now, successor.created_at)
+    # Where none signs, nothing can be signed that somebody else would not know.
+    at = max(now, made_at + KNOWN_AFTER) if active else now
+    is_done = (
+        successor is not None
+        and successor.activates_at <= at
+        and bool(active)
+        and all(key.retiring_at is not None and key.retiring_at <= at for key in active)
+    )
     return RotationPlan(
         activate=None if successor is None else successor.kid,
-        retire=tuple(key.kid for key in known if state_of(key, now=now) is KeyState.ACTIVE),
-        retiring_at=now,
-        retired_at=now + overlap,
+        retire=tuple(key.kid for key in active),
+        retiring_at=at,
+        retired_at=at + overlap,
+        is_done=is_done,
     )
 
 
