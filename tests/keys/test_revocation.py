@@ -12,7 +12,7 @@ from doorward.doorward import Doorward
 from doorward.errors import InvalidToken, NotFound, SessionEnded, StoreUnavailable
 from doorward.keys.flow import load_keys, revoke_key
 from doorward.keys.model import Algorithm, KeyState
-from doorward.keys.rules import UNSCHEDULED, plan_replacement, signing_key_of, state_of
+from doorward.keys.rules import KNOWN_AFTER, UNSCHEDULED, plan_replacement, signing_key_of, state_of
 from doorward.options import Strategy
 from doorward.ports import Page
 from doorward.revocation.model import Kind, Revocation
@@ -243,6 +243,8 @@ async def test_a_key_of_any_state_is_revoked_and_one_signs_and_one_waits(
     async with opened_with_ada(database, clock) as auth:
         old = await the(auth, KeyState.ACTIVE)
         await auth.rotate_keys(actor=ACTOR)
+        clock.move(KNOWN_AFTER)
+        await auth.read_changes()
         if state is KeyState.RETIRED:
             await auth.retire_key(old, actor=ACTOR)
         kid = await the(auth, state)
@@ -251,6 +253,19 @@ async def test_a_key_of_any_state_is_revoked_and_one_signs_and_one_waits(
         assert after[kid] is KeyState.RETIRED
         assert [*after.values()].count(KeyState.ACTIVE) == [*after.values()].count(KeyState.PENDING) == 1
         assert kid in auth.deployment.live.keys
+        assert await auth.authenticate(bearer=access_token(await deployments.sign_in(auth)))
+
+
+async def test_a_key_that_is_about_to_sign_is_revoked_and_another_one_signs(database: str, clock: FakeClock) -> None:
+    async with opened_with_ada(database, clock) as auth:
+        await auth.rotate_keys(actor=ACTOR)
+        about_to_sign = min(
+            (key for key in await auth.stored_keys() if key.activates_at > clock()), key=lambda key: key.activates_at
+        )
+        await auth.revoke_key(about_to_sign.kid, actor=ACTOR)
+        clock.move(KNOWN_AFTER)
+        await auth.read_changes()
+        assert [*(await states(auth)).values()].count(KeyState.ACTIVE) == 1
         assert await auth.authenticate(bearer=access_token(await deployments.sign_in(auth)))
 
 

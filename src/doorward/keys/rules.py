@@ -131,8 +131,9 @@ def plan_replacement(keys: Iterable[StoredKey], revoked: Collection[str], *, now
     known = list(keys)
     pending = [key for key in known if state_of(key, now=now) is KeyState.PENDING]
     waiting = sorted((key for key in pending if key.kid not in revoked), key=lambda key: key.created_at)
-    signing = signing_key_of(known, now=now) or scheduled_key_of(known, now=now)
-    if signing is None or signing.kid not in revoked:
+    # The one that is to sign in a moment counts too: the one before it is about to stop.
+    at_work = {key.kid for key in (signing_key_of(known, now=now), scheduled_key_of(known, now=now)) if key is not None}
+    if at_work.isdisjoint(revoked):
         return Replacement(make_waiting=not waiting and bool(pending))
     if not waiting:
         return Replacement(make_signing=True, make_waiting=True)
