@@ -133,6 +133,14 @@ async def test_a_session_that_had_nothing_but_such_a_token_ends_and_says_why(dat
         assert [session.id for session in await auth.sessions(again.account.id)] == [again.session.id]
 
 
+async def test_however_many_they_are(database: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("doorward.keys.flow._AT_ONCE", 2)
+    async with opened_with_ada(database, clock, strategy="jwt") as auth:
+        signed_in = [await deployments.sign_in(auth) for _ in range(5)]
+        assert await auth.revoke_key(kid_of(access_token(signed_in[0])), actor=ACTOR) == 5
+        assert {(await row_of(auth, each)).ended_reason for each in signed_in} == {EndReason.KEY_REVOKED}
+
+
 async def test_sessions_whose_token_another_key_signed_go_on(database: str, clock: FakeClock) -> None:
     async with opened_with_ada(database, clock, strategy="jwt") as auth:
         first = await deployments.sign_in(auth)

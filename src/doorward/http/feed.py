@@ -47,7 +47,7 @@ async def read_digests(auth: Doorward, call: Call[str | None, None, None]) -> Re
 def _has(request: Request, etag: str) -> bool:
     """Whether the caller has the answer with this tag (RFC 9110 section 13.1.2)."""
     tags = request.headers.get("if-none-match", "").split(",")
-    return any(tag.strip().removeprefix("W/") == etag for tag in tags)
+    return any(tag.strip().removeprefix("W/") in {etag, "*"} for tag in tags)
 
 
 def _times(reading: Reading) -> tuple[Header, ...]:

@@ -60,6 +60,11 @@ _REQUEST_HEADERS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
         "Marks one attempt to refresh, whatever becomes of its replies.",
         {"type": "string", "pattern": "^[!-~]{1,255}$"},
     ),
+    "check": (
+        "X-Forwarded-Method",
+        "The method of the request that the proxy asks about; without it, one that changes something.",
+        {"type": "string"},
+    ),
     "follow_revocations": ("Last-Event-ID", "Where to go on: the id of the last event that came.", {"type": "string"}),
     "read_revocation_digests": ("If-None-Match", "The ETag of the answer before.", {"type": "string"}),
 }

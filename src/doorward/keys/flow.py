@@ -32,6 +32,8 @@ from doorward.sessions.model import EndReason
 
 _HOUSEKEEPING = Actor(name="housekeeping")
 _ROUNDS = 5
+_AT_ONCE = 200
+"""Events of the trail that are read at a time."""
 _KEYS_TAKEN_WITHIN = timedelta(seconds=5)
 """How long after a change of keys a server may still sign with the old one: it looks once a second."""
 
@@ -276,7 +278,7 @@ async def _end_what_it_signed(deployment: Deployment, key: StoredKey, *, now: da
     """End sessions that have nothing but a token which this key may have signed; the trail says what began when."""
     since = max(key.activates_at, now - deployment.options.revocations_live_for) - _KEYS_TAKEN_WITHIN
     until = (key.retiring_at or now) + _KEYS_TAKEN_WITHIN
-    ending, ended, page = deployment.ending(EndReason.KEY_REVOKED, actor), 0, Page(limit=200)
+    ending, ended, page = deployment.ending(EndReason.KEY_REVOKED, actor), 0, Page(limit=_AT_ONCE)
     while True:
         events = await deployment.store.trail(page, action=Action.SESSION_STARTED)
         for event in events:
