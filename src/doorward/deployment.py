@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -40,7 +41,7 @@ class Deployment:
         statuses: the status lists, where there are any.
         cookies: sessions that were looked up a moment ago.
         verifiers: who may read the feed, by id, as of the last look.
-        watches: whether somebody keeps this up to date in the background.
+        watches: whether somebody keeps this up to date in the background, in this process.
     """
 
     options: Options
@@ -57,7 +58,7 @@ class Deployment:
     statuses: Statuses
     cookies: SessionCache = field(default_factory=SessionCache)
     verifiers: dict[str, StoredVerifier] = field(default_factory=dict)
-    watches: bool
+    watches: Callable[[], bool]
 
     @property
     def live(self) -> LiveSet:
@@ -82,7 +83,7 @@ class Deployment:
     @property
     def is_fresh(self) -> bool:
         """Whether what this process knows of revocations is recent enough to answer from memory."""
-        return self.watches and self.freshness.is_fresh(now=self.ticks(), max_staleness=self.options.max_staleness)
+        return self.watches() and self.freshness.is_fresh(now=self.ticks(), max_staleness=self.options.max_staleness)
 
     def ending(self, reason: EndReason, actor: Actor) -> Ending:
         return Ending(reason=reason, actor=actor, remember_for=self.options.revocations_live_for)

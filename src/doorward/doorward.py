@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from secrets import token_bytes
@@ -27,10 +28,9 @@ from doorward.revocation.freshness import Freshness, Ticks, boot_seconds
 from doorward.revocation.hub import MOST_READERS, Hub
 from doorward.rotation import flow as rotation
 from doorward.secret import Secret
-from doorward.secret_file import NO_SECRET, read_or_make_secret, secret_file_of
+from doorward.secret_file import NO_SECRET, secret_file_of, secrets_of
 from doorward.sessions import flow as sessions
-from doorward.sessions import reassessment
-from doorward.sessions.guards import Guards
+from doorward.sessions import reassessment, signing_in
 from doorward.sessions.model import EndReason, Refreshed, Session, SignedIn
 from doorward.stores import is_postgres, open_announcements, open_store
 from doorward.stores.clock import system_clock
@@ -40,7 +40,7 @@ from doorward.tokens.status_list import Statuses
 from doorward.tokens.statuses import read_status_list
 from doorward.verifiers import flow as verifiers
 from doorward.verifiers.model import StoredVerifier
-from doorward.watching import Watch, read_changes
+from doorward.watching import Watch, WatchingThread, read_changes
 from doorward.wire.identifiers import new_identifier
 
 T = TypeVar("T")
@@ -96,9 +96,9 @@ class Doorward:
         self._store: Store = open_store(
             database, clock=clock, blocking=blocking, memcached_url=memcached, knowledge=lambda: self._deployment
         )
-        self._opening = asyncio.Lock()
+        self._opening, self._opening_thread = asyncio.Lock(), threading.Lock()
         self._watching: Watch | None = None
-        self._guards: Guards | None = None
+        self._watching_thread = WatchingThread()
 
     # Life
 
@@ -110,7 +110,8 @@ class Doorward:
         """
         if self._blocking:
             # A lock of asyncio would want a loop.
-            await self._open()
+            with self._opening_thread:
+                await self._open()
         else:
             async with self._opening:
                 await self._open()
@@ -120,7 +121,7 @@ class Doorward:
             return
         await self._store.open()
         try:
-            keyring = Keyring(self._secrets())
+            keyring = Keyring(secrets_of(self._secret, self.secret_file))
             deployment = Deployment(
                 options=self.options,
                 store=self._store,
@@ -138,7 +139,7 @@ class Doorward:
                 desk=TokenDesk(self.options, entropy=self._entropy),
                 limits=limits_for(self.options, clock=self._clock),
                 statuses=Statuses(),
-                watches=not self._blocking,
+                watches=self._watching_thread.is_on if self._blocking else (lambda: True),
             )
             await keys.check_secret(deployment)
             await read_changes(deployment, makes_keys=self._makes_keys)
@@ -151,18 +152,9 @@ class Doorward:
                 deployment, makes_keys=self._makes_keys, announcements=open_announcements(self.database)
             )
 
-    def _secrets(self) -> Sequence[Secret]:
-        if self._secret is None:
-            return [read_or_make_secret(self.secret_file)]
-        if isinstance(self._secret, str):
-            return [Secret(self._secret)]
-        return [self._secret] if isinstance(self._secret, Secret) else list(self._secret)
-
     async def close(self) -> None:
         """Close what was opened.  It can be opened again."""
-        if self._guards is not None:
-            self._guards.close()
-            self._guards = None
+        self._watching_thread.stop()
         if self._watching is not None:
             await self._watching.stop()
             self._watching = None
@@ -177,6 +169,19 @@ class Doorward:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    def keep_watch(self) -> None:
+        """For a synchronous host, with each request: keep up to date from a thread of this process, once this is open.
+
+        Costs next to nothing where the thread runs.
+        """
+        if self._blocking and self._deployment is not None:
+            self._watching_thread.keep_on(self._deployment, makes_keys=self._makes_keys, whose=self)
+
+    @property
+    def is_blocking(self) -> bool:
+        """Whether every operation runs to its end without suspending."""
+        return self._blocking
 
     @property
     def is_open(self) -> bool:
@@ -252,9 +257,9 @@ class Doorward:
         origin: Origin,
         sent_along: Sequence[Secret] = (),
     ) -> SignedIn:
-        """See ``sessions.flow.sign_in``."""
+        """See ``sessions.signing_in.sign_in``."""
         return await self._to_the_end(
-            sessions.sign_in(
+            signing_in.sign_in(
                 self.deployment,
                 email=email,
                 password=password,
@@ -265,6 +270,18 @@ class Doorward:
             )
         )
 
+    async def prove_password(self, *, email: str, password: Secret, origin: Origin) -> Account:
+        """See ``sessions.signing_in.prove_password``."""
+        return await signing_in.prove_password(self.deployment, email=email, password=password, origin=origin)
+
+    async def start_session(
+        self, account: Account, *, origin: Origin, sent_along: Sequence[Secret] = (), methods: Sequence[str] = ()
+    ) -> SignedIn:
+        """See ``sessions.signing_in.start_session``."""
+        return await self._to_the_end(
+            signing_in.start_session(self.deployment, account, origin=origin, sent_along=sent_along, methods=methods)
+        )
+
     async def authenticate(self, *, handle: Secret | None = None, bearer: Secret | None = None) -> Principal:
         """See ``sessions.flow.authenticate``."""
         return await sessions.authenticate(self.deployment, handle=handle, bearer=bearer)
@@ -272,13 +289,6 @@ class Doorward:
     async def assure(self, principal: Principal, demands: Demands) -> Principal:
         """See ``sessions.reassessment.assure``: every framework asks this."""
         return await reassessment.assure(self.deployment, principal, demands)
-
-    @property
-    def guards(self) -> Guards:
-        """Watches connections that stay open (``doorward.web.guard``)."""
-        if self._guards is None:
-            self._guards = Guards(self.deployment)
-        return self._guards
 
     def is_admin_key(self, bearer: Secret) -> bool:
         """Whether the bearer value is the admin key."""
@@ -293,12 +303,7 @@ class Doorward:
         return await accounts.sessions_of(self.deployment, account_id)
 
     async def end_session(
-        self,
-        session_id: str,
-        *,
-        account_id: str | None,
-        reason: EndReason = EndReason.SIGNED_OUT,
-        actor: Actor,
+        self, session_id: str, *, account_id: str | None, reason: EndReason = EndReason.SIGNED_OUT, actor: Actor
     ) -> None:
         """End one session.  Raises NotFound where there is none, or none of that account."""
         await self._to_the_end(
@@ -306,12 +311,7 @@ class Doorward:
         )
 
     async def end_sessions(
-        self,
-        account_id: str,
-        *,
-        keep: str | None = None,
-        reason: EndReason = EndReason.SIGNED_OUT,
-        actor: Actor,
+        self, account_id: str, *, keep: str | None = None, reason: EndReason = EndReason.SIGNED_OUT, actor: Actor
     ) -> int:
         """End all sessions of an account, but for the one whose id is ``keep``.  Returns how many."""
         return await self._to_the_end(

@@ -272,10 +272,13 @@ async def test_there_are_so_many_readers_and_no_more_until_one_goes() -> None:
     hub.admit(None)
 
 
-def test_a_host_without_an_event_loop_keeps_nothing_for_readers() -> None:
-    hub = a_hub(most_readers=0)
-    hub.live.merge(several(3))
-    assert (len(hub.live), len(hub._ring), hub._sums) == (3, 0, {})
+def test_a_host_without_an_event_loop_keeps_no_frames_and_answers_digests_all_the_same() -> None:
+    silent, streaming = a_hub(most_readers=0), a_hub()
+    for hub in (silent, streaming):
+        hub.live.merge(several(3))
+        hub.read(as_of=NOW, asked_at=0.0)
+    assert (len(silent._ring), silent.streams) == (0, False)
+    assert silent.heartbeat.digests == streaming.heartbeat.digests
 
 
 # Ending

@@ -28,8 +28,8 @@ _STREAM_HEADERS: tuple[Header, ...] = (
 
 async def follow_revocations(auth: Doorward, call: Call[str | None, None, None]) -> Response:
     deployment = auth.deployment
-    if not deployment.watches:
-        raise StoreUnavailable(detail="nobody reads in the background here: the feed needs a host with an event loop")
+    if not deployment.hub.streams:
+        raise StoreUnavailable(detail="the feed needs a host with an event loop; digests are answered here too")
     if call.request.method == "HEAD":
         return Response(status=200, headers=_STREAM_HEADERS)
     stream = deployment.hub.admit(call.caller, last_event_id=call.request.headers.get("last-event-id"))

@@ -48,19 +48,19 @@ class _Written:
 class Hub:
     """Holds the live set of a server and tells readers of all that changes it.
 
-    Used by one event loop.
+    Used by one event loop; without one, by threads, for the live set and its digests alone.
 
     Args:
         name: of this process' feed; random, so that nobody resumes the feed of another.
         ticks: this machine's clock that nobody steps.
-        most_readers: at once; with 0, as for a host without an event loop, nothing is kept but the live set.
+        most_readers: at once; with 0, as for a host without an event loop, no frames are kept for them.
         most_frames: kept for those who come back.
     """
 
     def __init__(
         self, *, name: str, ticks: Ticks, most_readers: int = MOST_READERS, most_frames: int = MOST_FRAMES
     ) -> None:
-        self.live = LiveSet(told=self._tell if most_readers else None)
+        self.live = LiveSet(told=self._tell)
         self.listeners: set[Callable[[Sequence[Change]], None]] = set()
         self.cut = 0  # readers that were too slow, so far
         self._name = name
@@ -74,6 +74,11 @@ class Hub:
         self._written: _Written | None = None
         self._writing = asyncio.Lock()
 
+    @property
+    def streams(self) -> bool:
+        """Whether there may be readers at all."""
+        return self._most_readers > 0
+
     # What is known
 
     def read(self, *, as_of: datetime, asked_at: float) -> None:
@@ -85,8 +90,9 @@ class Hub:
         """
         self._known = as_of, asked_at
         over = int(as_of.timestamp()) // int(BUCKET.total_seconds())
-        for bucket in [each for each in self._sums if each < over]:
-            del self._sums[bucket]
+        for bucket in list(self._sums):
+            if bucket < over:
+                self._sums.pop(bucket, None)
 
     @property
     def reading(self) -> Reading:
@@ -119,6 +125,8 @@ class Hub:
             if before is not None:
                 self._add(bucket_of(before), -hash_of(before))
             self._add(bucket_of(after), hash_of(after))
+        if not self.streams:
+            return
         for start in range(0, len(changes), ENTRIES_PER_FRAME):
             entries = tuple(after for _, after in changes[start : start + ENTRIES_PER_FRAME])
             self._number += 1

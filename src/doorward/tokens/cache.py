@@ -20,8 +20,8 @@ class VerifiedTokens:
 
     Between the instant at which a token was verified and its ``exp``, time alone cannot change the answer; outside,
     the memory gives nothing and the token is verified anew, with the allowance for clocks that verifying makes.  A
-    change of keys can change it: call `forget_all` then.  Two generations of half the limit each keep what is used,
-    without a list to be kept in order.
+    change of keys can change it: begin with a new memory then.  Two generations of half the limit each keep what is
+    used, without a list to be kept in order.
 
     Args:
         limit: how many tokens are remembered at most.
@@ -52,10 +52,6 @@ class VerifiedTokens:
     def put(self, token: str, claims: AccessClaims, *, now: datetime) -> None:
         """Remember a token that was verified at ``now``."""
         self._keep(_name(token), _Remembered(claims, now.timestamp(), claims.exp))
-
-    def forget_all(self) -> None:
-        """Forget every token: the keys have changed."""
-        self._young, self._old = {}, {}
 
     def _keep(self, name: bytes, found: _Remembered) -> None:
         if len(self._young) >= self._half:

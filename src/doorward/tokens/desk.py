@@ -79,10 +79,12 @@ class TokenDesk:
         return mine == signing and self._verifier.keys.keys() == verifying
 
     def take_keys(self, signing: SigningKey | None, verifying: Mapping[str, VerificationKey]) -> None:
-        """Put other keys in place of those known."""
+        """Put other keys in place of those known, and forget every token that was verified with those."""
         self._signing = signing
         self._verifier.keys = verifying
-        self._remembered.forget_all()
+        # After the keys, and a new memory instead of an emptied one: a thread that is verifying with the old keys right
+        # now remembers the token in the old memory.
+        self._remembered = VerifiedTokens(MOST_REMEMBERED)
 
     def issue(self, session: Session, account: Owner, *, now: datetime) -> IssuedToken:
         """Mint an access token for a session.
@@ -135,10 +137,12 @@ class TokenDesk:
             InvalidToken: it is not ours, not now or not for us.
         """
         token = text.reveal()
-        claims = self._remembered.get(token, now=now)
+        # Taken before the keys are; see take_keys.
+        remembered = self._remembered
+        claims = remembered.get(token, now=now)
         if claims is None:
             claims = self._verifier.verify(token, now=now)
-            self._remembered.put(token, claims, now=now)
+            remembered.put(token, claims, now=now)
         # Remembered or not: what was true a moment ago may have been revoked since.
         revoked = live.revokes(session=claims.sid, account=claims.sub, version=claims.ver, token=claims.jti)
         return Verified(claims=claims, principal=principal_of(claims), revoked=revoked is not None)
