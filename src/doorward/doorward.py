@@ -32,7 +32,6 @@ from doorward.secret import Secret
 from doorward.secret_file import NO_SECRET, secret_file_of, secrets_of
 from doorward.sessions import flow as sessions
 from doorward.sessions import reassessment, signing_in
-from doorward.sessions.guards import Guards
 from doorward.sessions.model import EndReason, Refreshed, Session, SignedIn
 from doorward.stores import is_postgres, open_announcements, open_store
 from doorward.stores.clock import system_clock
@@ -110,7 +109,6 @@ class Doorward:
         )
         self._opening, self._opening_thread = asyncio.Lock(), threading.Lock()
         self._watching: Watch | None = None
-        self._guards: Guards | None = None
         self._watching_thread = WatchingThread()
 
     # Life
@@ -166,9 +164,6 @@ class Doorward:
 
     async def close(self) -> None:
         """Close what was opened.  It can be opened again."""
-        if self._guards is not None:
-            self._guards.close()
-            self._guards = None
         self._watching_thread.stop()
         if self._watching is not None:
             await self._watching.stop()
@@ -304,13 +299,6 @@ class Doorward:
     async def assure(self, principal: Principal, demands: Demands) -> Principal:
         """See ``sessions.reassessment.assure``: every framework asks this."""
         return await reassessment.assure(self.deployment, principal, demands)
-
-    @property
-    def guards(self) -> Guards:
-        """Watches connections that stay open (``doorward.web.guard``)."""
-        if self._guards is None:
-            self._guards = Guards(self.deployment)
-        return self._guards
 
     def is_admin_key(self, bearer: Secret) -> bool:
         """Whether the bearer value is the admin key."""

@@ -342,18 +342,6 @@ async def test_nothing_is_kept_of_a_connection_that_is_closed(world: World) -> N
     assert sweeping is not None
 
 
-async def test_a_server_that_closes_closes_what_is_open(clock: FakeClock) -> None:
-    async with opened_with_ada("memory:", clock) as auth:
-        guard = await auth.guards.begin(await whoever(auth, await sign_in(auth)), ANYBODY)
-    assert isinstance(await settled(guard), Unavailable)
-
-
-async def test_a_synchronous_host_is_told_that_it_cannot(clock: FakeClock) -> None:
-    async with opened_with_ada("memory:", clock, blocking=True) as auth:
-        with pytest.raises(RuntimeError, match="synchronous"):
-            _ = auth.guards
-
-
 async def test_a_mistake_of_ours_leaves_no_connection_open(world: World, caplog: pytest.LogCaptureFixture) -> None:
     guard = await world.guarded()
 

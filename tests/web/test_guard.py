@@ -135,6 +135,12 @@ async def test_a_server_that_closes_says_to_come_again(auth: Doorward) -> None:
     assert socket.closed == [(TRY_AGAIN_LATER, "unavailable")]
 
 
+async def test_a_synchronous_host_is_told_that_it_cannot() -> None:
+    auth = Doorward("memory:", secret="s" * 40, blocking=True)
+    with pytest.raises(RuntimeError, match="synchronous"):
+        _ = auth.guards
+
+
 async def test_a_token_may_come_in_the_first_message(auth: Doorward) -> None:
     token = await a_token(auth)
     for bearer in (token, Secret(token)):

@@ -65,8 +65,6 @@ class Guards:
     """
 
     def __init__(self, deployment: Deployment) -> None:
-        if not deployment.hub.streams:
-            raise RuntimeError("a synchronous host cannot watch connections: open Doorward without blocking=True")
         self._deployment = deployment
         self._by_session: dict[str, set[Guard]] = {}
         self._by_account: dict[str, set[Guard]] = {}

@@ -19,7 +19,7 @@ from doorward.errors import DoorwardError
 from doorward.http.caller import authenticate_request
 from doorward.principal import Principal
 from doorward.secret import Secret
-from doorward.sessions.guards import Guard
+from doorward.sessions.guards import Guard, Guards
 from doorward.web.asgi import Receive, Scope, Send, close_code_of, request_of
 
 T = TypeVar("T")
@@ -55,6 +55,24 @@ class BareWebSocket:
 
 class Doorward(doorward.Doorward):
     """``doorward.Doorward`` with guards for connections that stay open."""
+
+    _guards: Guards | None = None
+
+    @property
+    def guards(self) -> Guards:
+        """All connections that are under guard."""
+        if self.is_blocking:
+            raise RuntimeError("a synchronous host cannot watch connections: open Doorward without blocking=True")
+        if self._guards is None:
+            self._guards = Guards(self.deployment)
+        return self._guards
+
+    async def close(self) -> None:
+        """Close what was opened, and the connections under guard.  It can be opened again."""
+        if self._guards is not None:
+            self._guards.close()
+            self._guards = None
+        await super().close()
 
     def guard(
         self,
