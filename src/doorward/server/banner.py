@@ -56,5 +56,7 @@ def _facts(settings: Settings, secret_file: Path | None) -> Iterator[tuple[str, 
         yield "secret", "given in the settings"
     else:
         yield "secret", str(secret_file.absolute()) if secret_file else "made for this run alone"
+    if settings.lab:
+        yield "lab", f"{settings.address}/lab"
     if settings.workers > 1:
         yield "workers", str(settings.workers)
