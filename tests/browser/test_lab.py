@@ -48,7 +48,7 @@ def test_a_session_is_watched_from_signing_in_to_its_end(lab: Page, strategy: st
     expect(lab.locator("#received mark").first).to_be_visible()
     press(lab, strategy, "Send a request")
     expect(column).to_contain_text("200, let in")
-    expect(column).to_contain_text("looked up")
+    expect(column).to_contain_text("of the store")
     expect(lab.locator("#sent mark").first).to_be_visible()
     press(lab, strategy, "End it elsewhere")
     expect(column).to_contain_text("refused after")
@@ -63,7 +63,7 @@ def test_the_comparison_is_measured(lab: Page) -> None:
     expect(table).to_be_visible()
     rows: list[Any] = table.locator("tbody tr").evaluate_all("rows => rows.map(row => row.innerText.split('\\t'))")
     found = {name: cells for name, *cells in rows}
-    assert found["The next 40 look up"] == ["nothing: answered from memory"] * 3
+    assert found["The next 40 ask"] == ["nothing: answered from memory"] * 3
     sizes = [int(cell.split()[0]) for cell in found["A request carries"]]
     assert sizes[0] < 100 < sizes[1]
     assert all(cell.endswith(" ms") for cell in found["Ended elsewhere, refused after"])

@@ -38,7 +38,10 @@ function pressed(button, work, after = () => (button.disabled = false)) {
 
 const duration = (seconds) => `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 const verdict = (good, text) => el("span", { class: good ? "good" : "bad" }, text);
-const asked = ({ asked: each }) => (each.length ? each.join(", ") : "nothing: answered from memory");
+const NOTHING = "nothing: answered from memory";
+/** The store's operations by their names in the code, which say what they do. */
+const asked = ({ asked: each }) => [...new Set(each)].map((name) => named(name, each.filter((other) => other === name).length)).join(", ") || NOTHING;
+const named = (name, times) => name.replaceAll("_", " ") + (times > 1 ? ` ×${times}` : "");
 const short = (text) => (text.length > 44 ? `${text.slice(0, 40)}…` : text);
 
 // Sign in, and watch
@@ -68,7 +71,7 @@ function column(strategy) {
     tell([
       ["answer", verdict(status === 200, status === 200 ? "200, let in" : `${status} ${body.reason ?? body.code}`)],
       ["travelled", `${exchange.sent_bytes} bytes there, ${exchange.credential_bytes} of them the credential; ${exchange.received_bytes} back`],
-      ["looked up", asked(exchange)],
+      ["of the store", asked(exchange)],
       ["took", `${exchange.microseconds} µs in the server`],
     ]);
   }, ready);
@@ -126,7 +129,7 @@ listeners.push((exchange) => {
     ...exchanges.map((each) => {
       const [method, path] = each.sent.split(" ", 2);
       const line = `${each.status} ${method} ${path.replace(/^\/lab\/api\/[a-z]+/, "")}`;
-      const about = `${each.strategy} · looked up ${each.asked.length ? each.asked.join(", ") : "nothing"} · ${each.microseconds} µs`;
+      const about = `${each.strategy} · ${each.microseconds} µs · of the store: ${asked(each)}`;
       const button = el("button", { type: "button", onclick: () => show(each) }, line, el("br"), el("small", {}, about));
       button.dataset.number = each.number;
       return el("li", {}, button);
@@ -152,8 +155,8 @@ async function measure() {
   }
   const rows = [
     ["A request carries", ({ first }) => `${first.credential_bytes} bytes of credential`],
-    ["The first request looks up", ({ first }) => asked(first)],
-    [`The next ${REQUESTS} look up`, ({ lookups }) => (lookups ? `${lookups} times` : "nothing: answered from memory")],
+    ["The first request asks of the store", ({ first }) => asked(first)],
+    [`The next ${REQUESTS} ask`, ({ lookups }) => (lookups ? `${lookups} times` : NOTHING)],
     ["The server takes, median", ({ median }) => `${median} µs`],
     ["Ended elsewhere, refused after", ({ milliseconds }) => verdict(true, `${milliseconds.toFixed(1)} ms`)],
     ["Where a service checks signatures alone", ({ plain }) => (plain ? verdict(false, `lets it in for ${duration(plain.seconds_left)}`) : "it cannot")],
