@@ -14,19 +14,20 @@ from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
 from doorward.completion import to_the_end
 from doorward.deployment import Deployment
-from doorward.errors import ConfigurationError, DatabaseUnusable, Problem, Unavailable
+from doorward.errors import ConfigurationError, Problem, Unavailable
 from doorward.keyring import Keyring
 from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
 from doorward.limits import limits_for
 from doorward.options import FIRST_PARTY, OptionFields, Options
+from doorward.places import Places
 from doorward.ports import Clock, Entropy, Page, Removed, Store
 from doorward.principal import Carrier, Principal
 from doorward.revocation.freshness import Freshness, Ticks, boot_seconds
 from doorward.revocation.hub import MOST_READERS, Hub
 from doorward.rotation import flow as rotation
 from doorward.secret import Secret
-from doorward.secret_file import read_or_make_secret, secret_file_of
+from doorward.secret_file import check_secret, read_or_make_secret, secret_file_of
 from doorward.sessions import flow as sessions
 from doorward.sessions.model import EndReason, Refreshed, Session, SignedIn
 from doorward.stores import is_postgres, open_announcements, open_store
@@ -61,6 +62,7 @@ class Doorward:
             the new one first.  None: made at first start and kept beside the database's file, readable by its owner
             alone.
         memcached: ``memcached://host:port,host:port``, a cache before the database, for the strategy ``session``.
+        geo_database: a file in MaxMind's format, from which sessions get the names of places.
         blocking: for synchronous hosts and the command line: every operation runs to its end without suspending.
         makes_keys: make keys of ``signing_algorithm`` where there are only others; a command that looks does not.
         clock: instead of this machine's, and of the database's where it has one of its own.
@@ -78,6 +80,7 @@ class Doorward:
         *,
         secret: Secret | str | Sequence[Secret] | None = None,
         memcached: str | None = None,
+        geo_database: Path | str | None = None,
         blocking: bool = False,
         makes_keys: bool = True,
         clock: Clock | None = None,
@@ -86,6 +89,7 @@ class Doorward:
         **options: Unpack[OptionFields],
     ) -> None:
         self.options = Options(**options).checked()
+        self.places = Places(geo_database)
         if secret is None and is_postgres(database):
             raise ConfigurationError([_NO_SECRET])
         self.database = database
@@ -143,7 +147,7 @@ class Doorward:
                 statuses=Statuses(),
                 watches=not self._blocking,
             )
-            await _check_secret(self._store, keyring)
+            await check_secret(self._store, keyring)
             await read_changes(deployment, makes_keys=self._makes_keys)
         except BaseException:
             await self._store.close()
@@ -385,13 +389,3 @@ class Doorward:
     ) -> Sequence[AuditEvent]:
         """The audit trail, the newest first."""
         return await self.deployment.store.trail(page, account=account, session=session, action=action)
-
-
-async def _check_secret(store: Store, keyring: Keyring) -> None:
-    current, *older = keyring.fingerprints
-    if await store.secret_check(current, replaces=older) not in keyring.fingerprints:
-        raise DatabaseUnusable(
-            "The secret does not fit the database: it was made with another one."
-            " Give DOORWARD_SECRET the value that it was made with (or restore the secret file beside the database);"
-            " to replace a secret, give the new one first and the old one after it, separated by a comma."
-        )

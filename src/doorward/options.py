@@ -253,10 +253,11 @@ def _origins(options: Options) -> list[Problem]:
             remedy="List scheme, host and port, such as https://app.example.com; credentials want no wildcard.",
         )
         for origin in options.cors_origins
-        if not _is_origin(origin)
+        if not is_origin(origin)
     ]
 
 
-def _is_origin(text: str) -> bool:
+def is_origin(text: str) -> bool:
+    """Whether this is scheme, host and port as browsers write them."""
     parts = urlsplit(text)
     return parts.scheme in {"http", "https"} and "*" not in text and text == f"{parts.scheme}://{parts.netloc}" != "://"

@@ -1,4 +1,4 @@
-"""The deployment's secret, where nobody gives one: made at first start and kept beside the database."""
+"""The deployment's secret: made at first start and kept beside the database where nobody gives one; it has to fit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from secrets import token_urlsafe
 from tempfile import mkstemp
 
 from doorward.errors import DatabaseUnusable
+from doorward.keyring import Keyring
+from doorward.ports import Store
 from doorward.secret import Secret
 
 _SQLITE = "sqlite:///"
@@ -64,3 +66,14 @@ def _refuse_if_others_read(path: Path) -> None:
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
         raise DatabaseUnusable(f"The secret in {path} can be read by others (mode {mode:o}). Run: chmod 600 {path}")
+
+
+async def check_secret(store: Store, keyring: Keyring) -> None:
+    """Raises DatabaseUnusable where the database was made with another secret."""
+    current, *older = keyring.fingerprints
+    if await store.secret_check(current, replaces=older) not in keyring.fingerprints:
+        raise DatabaseUnusable(
+            "The secret does not fit the database: it was made with another one."
+            " Give DOORWARD_SECRET the value that it was made with (or restore the secret file beside the database);"
+            " to replace a secret, give the new one first and the old one after it, separated by a comma."
+        )

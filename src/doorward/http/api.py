@@ -7,7 +7,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 from doorward.doorward import Doorward
 from doorward.errors import DatabaseUnusable, DoorwardError, NotFound, StoreUnavailable, TooEarly, Unavailable
@@ -35,6 +35,17 @@ Observer = Callable[[str, int, float], None]
 UNKNOWN = "unknown"
 """The id of a call that names no operation."""
 PREFLIGHT = "preflight"
+
+
+class HostedPages(Protocol):
+    """Pages for people, beside the operations (``doorward.pages``)."""
+
+    def find(self, path: str) -> str | None:
+        """The id of the page at a path, or None."""
+
+    async def answer(self, auth: Doorward, request: Request) -> Response:
+        """The page, with security headers of its own; nothing is raised."""
+
 
 SAID_EVERY = timedelta(seconds=1)
 """How often the same thing is said of the store: every request fails while it is away."""
@@ -64,6 +75,8 @@ def _hardening(*, public: bool, succeeded: bool, https: bool) -> tuple[Header, .
     )
 
 
+_KNOWN_BETTER = frozenset({"cache-control", "content-security-policy", "referrer-policy"})
+
 _HARDENINGS = {
     (public, succeeded, https): _hardening(public=public, succeeded=succeeded, https=https)
     for public in (True, False)
@@ -79,7 +92,7 @@ async def _nobody(auth: Doorward, request: Request) -> None:
 
 async def _visitor(auth: Doorward, request: Request) -> None:
     # Signing somebody in unawares is an attack too: what he then does, he does in the attacker's account.
-    check_csrf(auth, request, session_id=None)
+    check_csrf(auth, request, token_of=None)
 
 
 _CALLER: Mapping[Access, Callable[[Doorward, Request], Awaitable[Any]]] = {
@@ -103,14 +116,21 @@ class Api:
         auth: the deployment.
         metrics: makes the text of ``/metrics``; None where nothing measures.
         observer: told of every call.
+        pages: for people, or None.
     """
 
     def __init__(
-        self, auth: Doorward, *, metrics: Callable[[], bytes] | None = None, observer: Observer | None = None
+        self,
+        auth: Doorward,
+        *,
+        metrics: Callable[[], bytes] | None = None,
+        observer: Observer | None = None,
+        pages: HostedPages | None = None,
     ) -> None:
         self.auth = auth
         self._metrics = metrics
         self._observer = observer
+        self._pages = pages
         self._said: dict[str, float] = {}
 
     async def answer(self, request: Request) -> Response:
@@ -118,7 +138,10 @@ class Api:
         started = perf_counter()
         resource = _router.find(request.path)
         operation = resource.methods.get(request.method) if resource is not None else None
-        if resource is not None and request.method == "OPTIONS":
+        page = self._pages.find(request.path) if self._pages is not None and resource is None else None
+        if self._pages is not None and page is not None:
+            name, response = page, await self._pages.answer(self.auth, request)
+        elif resource is not None and request.method == "OPTIONS":
             name, response = PREFLIGHT, self._preflight(request, resource)
         elif resource is None or operation is None:
             refused = NotFound() if resource is None else MethodNotAllowed(resource.allowed)
@@ -184,9 +207,10 @@ class Api:
 
     def _harden(self, response: Response, request: Request, *, public: bool) -> Response:
         hardening = _HARDENINGS[public, response.status == 200, is_https(self.auth, request)]
-        if response.values("cache-control"):
-            # The operation knows better how long its answer is good for.
-            hardening = tuple(header for header in hardening if header[0] != "cache-control")
+        # An operation knows better how long its answer is good for, and a page what it may load.
+        said = {name for name, _ in response.headers}
+        if not said.isdisjoint(_KNOWN_BETTER):
+            hardening = tuple(header for header in hardening if header[0] not in said)
         allowed = self.auth.options.cors_origins
         if not allowed and not public:
             return response.with_headers(hardening)

@@ -77,7 +77,7 @@ async def authenticate_request(auth: Doorward, request: Request) -> Principal:
     if handle is None:
         raise NotAuthenticated
     principal = await auth.authenticate(handle=handle)
-    check_csrf(auth, request, session_id=principal.session_id)
+    check_csrf(auth, request, token_of=principal.session_id)
     return principal
 
 
@@ -104,13 +104,14 @@ async def authenticate_admin_request(auth: Doorward, request: Request) -> Actor:
     return Actor(name=principal.subject, origin=request.origin)
 
 
-def check_csrf(auth: Doorward, request: Request, *, session_id: str | None) -> None:
+def check_csrf(auth: Doorward, request: Request, *, token_of: str | None) -> None:
     """Refuse a state change that a foreign page may have sent.
 
     Args:
         auth: the deployment.
         request: the call.
-        session_id: of the cookie that authenticates it; None where none does (signing in and up).
+        token_of: what the CSRF token is made from where it matters: the id of the session whose cookie authenticates
+            the call, or what a form was made for; None where no cookie does (signing in and up through the API).
 
     Raises:
         CsrfFailed: names the check.
@@ -123,8 +124,8 @@ def check_csrf(auth: Doorward, request: Request, *, session_id: str | None) -> N
         origin=headers.get("origin"),
         own_origins=_own_origins(auth, request),
         allowed_origins=auth.options.cors_origins,
-        cookie_call=session_id is not None,
-        has_csrf_token=lambda: session_id is not None and token is not None and auth.is_csrf_token(session_id, token),
+        cookie_call=token_of is not None,
+        has_csrf_token=lambda: token_of is not None and token is not None and auth.is_csrf_token(token_of, token),
     )
     if failed is not None:
         raise CsrfFailed(failed)
@@ -167,7 +168,7 @@ async def authenticate_leaver(auth: Doorward, request: Request) -> Leaver:
         session_id = await session_of_refresh_cookie(auth, request)
         if session_id is None:
             raise
-        check_csrf(auth, request, session_id=session_id)
+        check_csrf(auth, request, token_of=session_id)
         return Leaver(session_id=session_id, refused=refused)
     return Leaver(session_id=principal.session_id, subject=principal.subject)
 

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from doorward.accounts.model import Account
 from doorward.audit.model import Action, AuditEvent
 from doorward.http.message import write_time
+from doorward.places import Places
 from doorward.secret import Secret
 from doorward.sessions.model import Session
 
@@ -122,12 +123,13 @@ class Revoked(Output, frozen=True):
     revoked: Annotated[int, Meta(description="How many sessions were ended.", ge=0)]
 
 
-def session_json(session: Session, *, current: str | None) -> SessionJson:
+def session_json(session: Session, *, current: str | None, places: Places) -> SessionJson:
     """A session as its owner sees it.
 
     Args:
         session: the row.
         current: the id of the session that asks, or None.
+        places: names where it was started from.
     """
     return SessionJson(
         id=session.id,
@@ -138,7 +140,7 @@ def session_json(session: Session, *, current: str | None) -> SessionJson:
         label=session.label,
         ip=session.origin.ip,
         user_agent=session.origin.user_agent,
-        location=None,
+        location=places.name_of(session.origin.ip),
         methods=session.methods,
         current=session.id == current,
     )

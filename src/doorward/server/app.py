@@ -17,7 +17,7 @@ from doorward.secret import Secret
 from doorward.secret_file import read_or_make_secret
 from doorward.server.logs import set_up_logs
 from doorward.server.metrics import Metrics
-from doorward.server.settings import Settings, load_settings
+from doorward.server.settings import Settings, load_settings, pages_of
 from doorward.web.asgi import DoorwardApp, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ HOUSEKEEPING_EVERY = timedelta(minutes=1)
 MOST_BATCHES = 20
 """Batches of one round of housekeeping: what is left is left for the next, so that requests never wait for it long."""
 
-_FREQUENT = frozenset({"read_health", "read_readiness", "read_metrics"})
+_FREQUENT = frozenset({"read_health", "read_readiness", "read_metrics", "page_asset"})
 
 _log = structlog.get_logger("doorward.server")
 
@@ -45,7 +45,7 @@ class ServerApp:
         self._settings = settings
         self._metrics = Metrics(live=lambda: len(auth.deployment.live))
         self._lab = _lab(settings)
-        self._contract = DoorwardApp(auth, metrics=self._metrics.text, observer=self._observe)
+        self._contract = DoorwardApp(auth, metrics=self._metrics.text, observer=self._observe, pages=pages_of(settings))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

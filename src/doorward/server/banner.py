@@ -56,6 +56,8 @@ def _facts(settings: Settings, secret_file: Path | None) -> Iterator[tuple[str, 
         yield "secret", "given in the settings"
     else:
         yield "secret", str(secret_file.absolute()) if secret_file else "made for this run alone"
+    if settings.pages:
+        yield "pages", f"{settings.address}/sign-up"
     if settings.lab:
         yield "lab", f"{settings.address}/lab"
     if settings.workers > 1:

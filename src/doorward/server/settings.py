@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
@@ -23,6 +23,9 @@ from doorward.keys.model import Algorithm
 from doorward.options import OptionFields, Options, Strategy
 from doorward.secret import Secret
 from doorward.server.sources import PREFIX, Given, Origin, Source, gather
+
+if TYPE_CHECKING:
+    from doorward.pages import Pages
 
 LEAST_ADMIN_KEY_LENGTH = 8
 GOOD_ADMIN_KEY_LENGTH = 24
@@ -100,6 +103,13 @@ class Settings(BaseSettings):
     secret: Annotated[tuple[Secret, ...], NoDecode, PlainValidator(_secrets)] = ()
     memcached_url: Annotated[str | None, BeforeValidator(_none_where_empty)] = None
 
+    # Pages for people
+    pages: bool = True
+    pages_name: Text = "Doorward"
+    pages_folder: Annotated[Path | None, BeforeValidator(_none_where_empty)] = None
+    pages_return_to: Words = ()
+    geo_database: Annotated[Path | None, BeforeValidator(_none_where_empty)] = None
+
     # The options of ``doorward.options``, by the same names
     strategy: Strategy = _DEFAULTS.strategy
     issuer: Annotated[str | None, BeforeValidator(_none_where_empty)] = None
@@ -165,6 +175,7 @@ class Settings(BaseSettings):
             self.database,
             secret=self.secret or None,
             memcached=self.memcached_url,
+            geo_database=self.geo_database,
             blocking=blocking,
             makes_keys=not blocking,
             **self.options,
@@ -177,6 +188,19 @@ class Loaded:
 
     settings: Settings
     origins: Mapping[str, Origin]
+
+
+def pages_of(settings: Settings) -> Pages | None:
+    """The pages that the settings describe, or None where they are switched off.
+
+    Raises:
+        ConfigurationError: their folder cannot be used, or a place to return to is no origin.
+    """
+    if not settings.pages:
+        return None
+    from doorward.pages import Pages
+
+    return Pages(name=settings.pages_name, folder=settings.pages_folder, return_to=settings.pages_return_to)
 
 
 def load_settings(flags: Mapping[str, Any] | None = None, *, config: Path | None = None) -> Loaded:

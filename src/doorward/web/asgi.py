@@ -9,7 +9,7 @@ from typing import Any
 
 from doorward.doorward import Doorward
 from doorward.errors import DoorwardError
-from doorward.http.api import Api, Observer
+from doorward.http.api import Api, HostedPages, Observer
 from doorward.http.caller import authenticate_request
 from doorward.http.message import LARGEST_BODY, ByteStream, Request, Response, join_headers
 
@@ -35,13 +35,19 @@ class DoorwardApp:
         auth: the deployment.
         metrics: makes the text of ``/metrics``.
         observer: told of every call: the operation's id, the status, the seconds that it took.
+        pages: ``doorward.pages.Pages`` for people, or None for the API alone.
     """
 
     def __init__(
-        self, auth: Doorward, *, metrics: Callable[[], bytes] | None = None, observer: Observer | None = None
+        self,
+        auth: Doorward,
+        *,
+        metrics: Callable[[], bytes] | None = None,
+        observer: Observer | None = None,
+        pages: HostedPages | None = None,
     ) -> None:
         self.auth = auth
-        self._api = Api(auth, metrics=metrics, observer=observer)
+        self._api = Api(auth, metrics=metrics, observer=observer, pages=pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

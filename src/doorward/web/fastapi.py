@@ -11,6 +11,7 @@ from fastapi.security import HTTPBearer
 
 from doorward import doorward
 from doorward.errors import DoorwardError, InvalidToken, NotAuthenticated, SessionEnded
+from doorward.http.api import HostedPages
 from doorward.http.caller import authenticate_request
 from doorward.http.problems import problem_of
 from doorward.principal import Principal
@@ -26,9 +27,15 @@ _Documented = Annotated[
 class Doorward(doorward.Doorward):
     """``doorward.Doorward`` with what a FastAPI application wants of it."""
 
-    def mount(self, app: FastAPI, prefix: str) -> None:
-        """Add the routes of the HTTP contract below a prefix and their error answers; open and close with the app."""
-        app.mount(prefix, DoorwardApp(self))
+    def mount(self, app: FastAPI, prefix: str, *, pages: HostedPages | None = None) -> None:
+        """Add the routes of the HTTP contract below a prefix and their error answers; open and close with the app.
+
+        Args:
+            app: the application.
+            prefix: such as ``/auth``.
+            pages: ``doorward.pages.Pages`` for people, or None for the API alone.
+        """
+        app.mount(prefix, DoorwardApp(self, pages=pages))
         app.add_exception_handler(DoorwardError, _answer)
         surrounding = app.router.lifespan_context
 

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from doorward import doorward
 from doorward.errors import DoorwardError, NotAuthenticated
+from doorward.http.api import HostedPages
 from doorward.http.problems import problem_of
 from doorward.principal import Principal
 from doorward.web.asgi import AuthenticationMiddleware, DoorwardApp, request_of
@@ -31,9 +32,9 @@ Endpoint = Callable[..., Any]
 class Doorward(doorward.Doorward):
     """``doorward.Doorward`` with what a Starlette application wants of it."""
 
-    def mount(self, prefix: str) -> Mount:
-        """The routes of the HTTP contract, below a prefix."""
-        return Mount(prefix, app=DoorwardApp(self))
+    def mount(self, prefix: str, *, pages: HostedPages | None = None) -> Mount:
+        """The routes of the HTTP contract, below a prefix, and those of the pages for people, if any."""
+        return Mount(prefix, app=DoorwardApp(self, pages=pages))
 
     @property
     def middleware(self) -> Middleware:
