@@ -44,6 +44,10 @@ def serve(
         _Text, typer.Option(help="auto, console or json.  [auto: console on a terminal]", show_default=False)
     ] = None,
     log_level: Annotated[_Text, typer.Option(help="debug, info, warning or error.  [info]", show_default=False)] = None,
+    lab: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option("--lab", help="Serve the strategy lab at /lab; on loopback alone.  [off]", show_default=False),
+    ] = None,
     config: Config = None,
 ) -> None:
     """Run the server until it is told to end.
@@ -64,6 +68,7 @@ def serve(
         "forwarded_allow_ips": forwarded_allow_ips,
         "log_format": log_format,
         "log_level": log_level,
+        "lab": lab,
     }
     settings = load_settings(flags, config=config).settings
     raise typer.Exit(run_server(settings, flags=flags, config=config))

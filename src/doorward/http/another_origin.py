@@ -138,7 +138,7 @@ def _cookie_works_in(app: str, api: str, relation: Relation) -> tuple[tuple[Brow
         return (), _ANOTHER_SITE
     if api.startswith("https://"):
         return BROWSERS, "a reload keeps the session, and no script can read the refresh token"
-    if _is_loopback(api):
+    if is_loopback_origin(api):
         return BROWSERS, _DEVELOPMENT
     return (), _PLAIN_HTTP
 
@@ -167,11 +167,11 @@ def _proxy(app: str) -> Way:
 
 
 def _loose_cookies(origin: str) -> Mapping[str, str]:
-    return _LOOSE_COOKIES if origin.startswith("http://") and _is_loopback(origin) else {}
+    return _LOOSE_COOKIES if origin.startswith("http://") and is_loopback_origin(origin) else {}
 
 
 def _is_mixed(app: str, api: str) -> bool:
-    return app.startswith("https://") and api.startswith("http://") and not _is_loopback(api)
+    return app.startswith("https://") and api.startswith("http://") and not is_loopback_origin(api)
 
 
 def _is_address(host: str) -> bool:
@@ -182,6 +182,7 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _is_loopback(origin: str) -> bool:
+def is_loopback_origin(origin: str) -> bool:
+    """Whether an origin is this machine."""
     host = urlsplit(origin).hostname or ""
     return host == "localhost" or host.endswith(".localhost") or (_is_address(host) and ip_address(host).is_loopback)

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -19,6 +20,9 @@ from doorward.server.logs import set_up_logs
 from doorward.server.metrics import Metrics, Readings
 from doorward.server.settings import Settings, load_settings, pages_of
 from doorward.web.asgi import DoorwardApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from doorward.lab.app import Lab
 
 HOUSEKEEPING_EVERY = timedelta(minutes=1)
 REFRESHED_EVERY = timedelta(seconds=5)
@@ -42,11 +46,14 @@ class ServerApp:
         self.auth = auth
         self._settings = settings
         self._metrics = Metrics(self._readings)
+        self._lab = _lab(settings)
         self._contract = DoorwardApp(auth, metrics=self._metrics.text, observer=self._observe, pages=pages_of(settings))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+        elif self._lab is not None and scope["type"] == "http" and f"{scope['path']}/".startswith("/lab/"):
+            await self._lab(scope, receive, send)
         else:
             await self._contract(scope, receive, send)
 
@@ -57,7 +64,7 @@ class ServerApp:
         Raises:
             DatabaseUnusable, ConfigurationError, Unavailable: it cannot be opened; says what to do.
         """
-        async with self.auth:
+        async with self.auth, self._lab.life() if self._lab is not None else contextlib.nullcontext():
             # Once more, now that the secret is known that may have been made just now.
             set_up_logs(
                 self._settings.log_format, level=self._settings.log_level, known=secrets_of(self.auth, self._settings)
@@ -136,6 +143,15 @@ class ServerApp:
             if not removed.more:
                 return
             await asyncio.sleep(0)
+
+
+def _lab(settings: Settings) -> Lab | None:
+    """The lab where it is asked for: what it needs is imported then alone."""
+    if not settings.lab:
+        return None
+    from doorward.lab.app import Lab
+
+    return Lab(settings.address)
 
 
 def secrets_of(auth: Doorward, settings: Settings) -> list[Secret]:

@@ -60,5 +60,7 @@ def _facts(settings: Settings, secret_file: Path | None) -> Iterator[tuple[str, 
         yield "secret", str(secret_file.absolute()) if secret_file else "made for this run alone"
     if settings.pages:
         yield "pages", f"{settings.address}/sign-up"
+    if settings.lab:
+        yield "lab", f"{settings.address}/lab"
     if settings.workers > 1:
         yield "workers", str(settings.workers)

@@ -101,6 +101,7 @@ class Settings(BaseSettings):
     forwarded_allow_ips: Words = ()
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    lab: bool = False
 
     # What is kept, and what protects it
     database: Text = "sqlite:///doorward.db"
@@ -251,6 +252,11 @@ def _contradictions(settings: Settings) -> list[Problem]:
     if settings.workers > 1 and settings.database == "memory:":
         remedy = "Use one worker, or a database that they share, such as sqlite:///doorward.db."
         return [Problem(id="DW066", message="Several workers cannot share memory:.", remedy=remedy)]
+    if settings.lab and not is_loopback(settings.host):
+        message = f"The lab shows every credential, and {settings.host} can be reached from other machines."
+        return [Problem(id="DW076", message=message, remedy="Leave out --lab, or listen on 127.0.0.1.")]
+    if settings.lab and settings.workers > 1:
+        return [Problem(id="DW077", message="The lab lives in the memory of one process.", remedy="Use one worker.")]
     return []
 
 
