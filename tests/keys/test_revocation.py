@@ -17,6 +17,7 @@ from doorward.options import Strategy
 from doorward.ports import Page
 from doorward.revocation.model import Kind, Revocation
 from doorward.secret import Secret
+from doorward.sessions.flow import verify_token
 from doorward.sessions.model import EndReason
 from doorward.testing import FakeClock
 from doorward.testing.clock import NOON
@@ -318,6 +319,41 @@ async def test_a_server_that_has_heard_of_it_signs_nothing_with_it_until_it_has_
             await deployments.sign_in(auth)
         await auth.read_changes()
         assert await deployments.sign_in(auth)
+
+
+async def test_it_drops_the_key_as_it_hears_of_it_before_anything_is_read(clock: FakeClock) -> None:
+    async with opened_with_ada("memory:", clock) as auth:
+        token = access_token(await deployments.sign_in(auth))
+        entry = Revocation(kind=Kind.KEY, id=kid_of(token), dies_at=clock() + timedelta(minutes=17))
+        assert auth._watching is not None
+        verify_token(auth.deployment, token)
+        auth._watching._heard((entry,))
+        with pytest.raises(InvalidToken):
+            verify_token(auth.deployment, token)
+        assert not auth.deployment.desk.ready
+
+
+async def test_what_has_been_committed_holds_here_though_the_store_goes_away_then(
+    database: str, clock: FakeClock
+) -> None:
+    async with opened_with_ada(database, clock, blocking=True) as auth:
+        token = access_token(await deployments.sign_in(auth))
+        keys = auth.deployment.store.keys
+        changed: list[bool] = []
+
+        async def until_changed() -> Any:
+            if changed:
+                raise StoreUnavailable
+            return await keys()
+
+        async def change(*args: Any, **named: Any) -> bool:
+            changed.append(True)
+            return await auth.deployment.store.change_keys(*args, **named)
+
+        with pytest.raises(StoreUnavailable):
+            await revoke_key(meddled(auth, keys=until_changed, change_keys=change), kid_of(token), actor=ACTOR)
+        with pytest.raises(InvalidToken):
+            await auth.authenticate(bearer=token)
 
 
 async def test_a_backup_in_which_the_key_still_signs_does_not_bring_it_back(database: str, clock: FakeClock) -> None:
