@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from doorward.accounts.model import Owner
 from doorward.errors import StoreUnavailable
@@ -17,7 +17,7 @@ from doorward.principal import Principal
 from doorward.revocation.model import LiveSet
 from doorward.secret import Secret
 from doorward.sessions.model import IssuedToken, Session
-from doorward.tokens.access import AccessClaims, AccessTokenVerifier, principal_of, sign_access_token
+from doorward.tokens.access import AccessClaims, AccessTokenVerifier, sign_access_token
 from doorward.tokens.cache import VerifiedTokens
 from doorward.tokens.status_list import refer
 from doorward.wire.identifiers import new_identifier
@@ -28,8 +28,7 @@ MOST_REMEMBERED = 20_000
 """How many verified tokens are remembered: about 20 MB."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verified:
+class Verified(NamedTuple):
     """An access token that is genuine.
 
     Args:
@@ -135,10 +134,10 @@ class TokenDesk:
             InvalidToken: it is not ours, not now or not for us.
         """
         token = text.reveal()
-        claims = self._remembered.get(token, now=now)
-        if claims is None:
-            claims = self._verifier.verify(token, now=now)
-            self._remembered.put(token, claims, now=now)
+        found = self._remembered.get(token, now=now)
+        if found is None:
+            found = self._remembered.put(token, self._verifier.verify(token, now=now), now=now)
         # Remembered or not: what was true a moment ago may have been revoked since.
+        claims, principal, _ = found
         revoked = live.revokes(session=claims.sid, account=claims.sub, version=claims.ver, token=claims.jti)
-        return Verified(claims=claims, principal=principal_of(claims), revoked=revoked is not None)
+        return Verified(claims, principal, revoked is not None)
