@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -61,6 +61,7 @@ class Hub:
         self, *, name: str, ticks: Ticks, most_readers: int = MOST_READERS, most_frames: int = MOST_FRAMES
     ) -> None:
         self.live = LiveSet(told=self._tell)
+        self.listeners: set[Callable[[Sequence[Change]], None]] = set()
         self.cut = 0  # readers that were too slow, so far
         self._name = name
         self._ticks = ticks
@@ -118,6 +119,8 @@ class Hub:
     # Telling
 
     def _tell(self, changes: Sequence[Change]) -> None:
+        for listener in tuple(self.listeners):
+            listener(changes)
         for before, after in changes:
             if before is not None:
                 self._add(bucket_of(before), -hash_of(before))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from doorward.assurance import Demands, decide_assurance
 from doorward.deployment import Deployment
@@ -32,26 +33,28 @@ async def assure(deployment: Deployment, principal: Principal, demands: Demands)
     # One that was revoked since the credential was checked is looked up too: the store says why.
     fresh = deployment.is_fresh and principal.session_id not in deployment.live.sessions
     if demands.revocation == "immediate" and not fresh:
-        principal = await look_again(deployment, principal)
+        principal, _ = await look_again(deployment, principal)
     refused = decide_assurance(principal, demands, now=deployment.clock())
     if refused is not None:
         raise refused
     return principal
 
 
-async def look_again(deployment: Deployment, principal: Principal) -> Principal:
-    """Tell by the store whether a session stands, and what its account is now.
+async def look_again(deployment: Deployment, principal: Principal) -> tuple[Principal, timedelta]:
+    """Tell by the store whether a session stands, what its account is now, and how long it stands unless it is used.
 
     Raises:
         SessionEnded: the session is over; says why.
         NotAuthenticated: it is not known.
         StoreUnavailable: the store does not answer.
     """
-    session, account = standing(await deployment.store.session_by_id(principal.session_id))
+    seen = await deployment.store.session_by_id(principal.session_id)
+    session, account = standing(seen)
     if is_revoked(session, deployment.live):
         await end_revived(deployment, session)
-        session, account = standing(await deployment.store.session_by_id(principal.session_id))
+        seen = await deployment.store.session_by_id(principal.session_id)
+        session, account = standing(seen)
     if account.id != principal.subject:
         raise NotAuthenticated(detail="the session is not of the account that the credential names")
     scopes = frozenset(deployment.options.scopes_of(account.roles))
-    return replace(principal, roles=frozenset(account.roles), scopes=scopes)
+    return replace(principal, roles=frozenset(account.roles), scopes=scopes), session.leaves_at - seen.at

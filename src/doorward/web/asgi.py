@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from doorward.doorward import Doorward
-from doorward.errors import DoorwardError
+from doorward.errors import DoorwardError, Unavailable
 from doorward.http.api import Api, Observer
 from doorward.http.caller import authenticate_request
 from doorward.http.message import LARGEST_BODY, ByteStream, Request, Response, join_headers
@@ -24,6 +24,13 @@ _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 TAKEN_WITHIN = timedelta(seconds=15)
 """How long a client may take for the next part of a stream before the connection is dropped."""
+
+
+SESSION_OVER = 4401
+"""What a WebSocket is closed with when its session is over, or does not allow what was demanded: sign in again."""
+
+TRY_AGAIN_LATER = 1013
+"""What it is closed with when that cannot be told: connect again (RFC 6455's registry)."""
 
 
 class DoorwardApp:
@@ -181,11 +188,17 @@ async def _refuse_websocket(receive: Receive, send: Send) -> None:
     await send({"type": "websocket.close", "code": 1008, "reason": ""})
 
 
+def close_code_of(error: DoorwardError) -> int:
+    """What a WebSocket is closed with."""
+    return TRY_AGAIN_LATER if isinstance(error, Unavailable) else SESSION_OVER
+
+
 class AuthenticationMiddleware:
     """Tells an ASGI application who makes a request.
 
     ``scope["doorward.principal"]`` is the ``Principal``, or None; ``scope["doorward.refusal"]`` is then why: to be
-    answered by whoever needs a principal (``doorward.http.problems.problem_of``), ignored by whoever does not.
+    answered by whoever needs a principal (``doorward.http.problems.problem_of``), ignored by whoever does not.  A
+    WebSocket that the application refuses by raising it is closed.
 
     Args:
         app: the application.
@@ -205,4 +218,9 @@ class AuthenticationMiddleware:
                 scope["doorward.principal"] = await authenticate_request(self._auth, request_of(scope))
             except DoorwardError as error:
                 scope["doorward.refusal"] = error
-        await self._app(scope, receive, send)
+        try:
+            await self._app(scope, receive, send)
+        except DoorwardError as error:
+            if scope["type"] != "websocket":
+                raise
+            await send({"type": "websocket.close", "code": close_code_of(error), "reason": error.code})

@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response, WebSocketException
 from fastapi.security import HTTPBearer
 
-from doorward import doorward
 from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError, InvalidToken, NotAuthenticated, SessionEnded
 from doorward.http.caller import authenticate_request
 from doorward.http.problems import problem_of
 from doorward.principal import Principal
-from doorward.web.asgi import DoorwardApp, request_of
+from doorward.web import guard
+from doorward.web.asgi import DoorwardApp, close_code_of, request_of
 
 # For the application's OpenAPI document alone: reading credentials is Doorward's.
 _Documented = Annotated[
@@ -25,7 +25,7 @@ _Documented = Annotated[
 ]
 
 
-class Doorward(doorward.Doorward):
+class Doorward(guard.Doorward):
     """``doorward.Doorward`` with what a FastAPI application wants of it."""
 
     def mount(self, app: FastAPI, prefix: str) -> None:
@@ -53,6 +53,10 @@ class Doorward(doorward.Doorward):
             return await self.principal(request)
         except (NotAuthenticated, InvalidToken, SessionEnded):
             return None
+
+    def refusal_of_websocket(self, error: DoorwardError) -> Exception:
+        """What Starlette closes a WebSocket by."""
+        return WebSocketException(close_code_of(error), error.code)
 
     def requires(
         self,

@@ -11,17 +11,18 @@ from litestar import Litestar, Response, asgi
 from litestar.config.app import AppConfig
 from litestar.connection import ASGIConnection, Request
 from litestar.di import Provide
+from litestar.exceptions import WebSocketException
 from litestar.handlers.base import BaseRouteHandler
 from litestar.plugins import InitPlugin
 from litestar.types import Receive, Scope, Send
 
-from doorward import doorward
 from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError, InvalidToken, NotAuthenticated, SessionEnded
 from doorward.http.caller import authenticate_request
 from doorward.http.problems import problem_of
 from doorward.principal import Principal
-from doorward.web.asgi import DoorwardApp, request_of
+from doorward.web import guard
+from doorward.web.asgi import DoorwardApp, close_code_of, request_of
 
 __all__ = ["Doorward", "DoorwardPlugin"]
 
@@ -30,7 +31,7 @@ Guard = Callable[[Connection, BaseRouteHandler], Coroutine[Any, Any, None]]
 """What Litestar calls a guard."""
 
 
-class Doorward(doorward.Doorward):
+class Doorward(guard.Doorward):
     """``doorward.Doorward`` with what a Litestar application wants of it."""
 
     def mount(self, prefix: str) -> DoorwardPlugin:
@@ -50,6 +51,10 @@ class Doorward(doorward.Doorward):
             known = await authenticate_request(self, request_of(connection.scope))  # type: ignore[arg-type]  # a mapping
             _note(connection, known)
         return known
+
+    def refusal_of_websocket(self, error: DoorwardError) -> Exception:
+        """What Litestar closes a WebSocket by."""
+        return WebSocketException(detail=error.code, code=close_code_of(error))
 
     def requires(
         self,

@@ -10,18 +10,19 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import WebSocketException
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from doorward import doorward
 from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError, NotAuthenticated
 from doorward.http.problems import problem_of
 from doorward.principal import Principal
-from doorward.web.asgi import AuthenticationMiddleware, DoorwardApp, request_of
+from doorward.web import guard
+from doorward.web.asgi import AuthenticationMiddleware, DoorwardApp, close_code_of, request_of
 from doorward.web.starlette_users import SignedInUser, set_user
 
 __all__ = ["Doorward", "SignedInUser", "UserMiddleware", "principal_of"]
@@ -30,7 +31,7 @@ Endpoint = Callable[..., Any]
 """``def endpoint(request)``, synchronous or not."""
 
 
-class Doorward(doorward.Doorward):
+class Doorward(guard.Doorward):
     """``doorward.Doorward`` with what a Starlette application wants of it."""
 
     def mount(self, prefix: str) -> Mount:
@@ -47,6 +48,10 @@ class Doorward(doorward.Doorward):
         """Opens Doorward with the application, and closes it."""
         async with self:
             yield
+
+    def refusal_of_websocket(self, error: DoorwardError) -> Exception:
+        """What Starlette closes a WebSocket by."""
+        return WebSocketException(close_code_of(error), error.code)
 
     def requires(
         self,
