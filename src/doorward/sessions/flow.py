@@ -12,7 +12,6 @@ from doorward.accounts.rules import Email, parse_email, parse_label
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.deployment import Deployment
 from doorward.errors import (
-    FieldError,
     InvalidCredentials,
     InvalidToken,
     NotAuthenticated,
@@ -22,7 +21,7 @@ from doorward.errors import (
     Unavailable,
     ValidationFailed,
 )
-from doorward.options import FIRST_PARTY, Strategy
+from doorward.options import FIRST_PARTY
 from doorward.principal import Carrier, Principal
 from doorward.secret import Secret
 from doorward.sessions.model import (
@@ -34,19 +33,12 @@ from doorward.sessions.model import (
     Sighting,
     SignedIn,
 )
-from doorward.sessions.rules import decide_standing, is_held, is_revoked, is_sighting_due
+from doorward.sessions.rules import decide_carrier, decide_standing, is_held, is_revoked, is_sighting_due
 from doorward.tokens.desk import Verified
 from doorward.tokens.statuses import take_number
 from doorward.wire.handle import SECRET_BYTES, Handle, hash_secret, parse_handle, write_handle
 from doorward.wire.identifiers import new_identifier
 from doorward.wire.refresh_token import RefreshToken, parse_refresh_token, write_refresh_token
-
-CARRIERS: dict[Strategy, tuple[Carrier, ...]] = {
-    "session": ("cookie",),
-    "jwt": ("token",),
-    "hybrid": ("token", "cookie"),
-}
-"""How a session can travel under each strategy, the default first."""
 
 _log = logging.getLogger(__name__)
 
@@ -105,15 +97,6 @@ async def sign_in(
             credentials = issue_credentials(deployment, started.session, account, secret=secret, now=now)
             return SignedIn(account=account, session=started.session, credentials=credentials)
     raise StoreUnavailable(detail="the account changed again and again while signing in")
-
-
-def decide_carrier(strategy: Strategy, asked: Carrier | None) -> Carrier:
-    """Decide how a session travels.  Raises ValidationFailed where the strategy has no such carrier."""
-    possible = CARRIERS[strategy]
-    if asked is not None and asked not in possible:
-        message = f"the strategy {strategy} carries sessions by {' or '.join(possible)}"
-        raise ValidationFailed([FieldError(field="carrier", message=message)])
-    return asked or possible[0]
 
 
 async def _authenticate_password(
