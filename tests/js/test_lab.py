@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from doorward.options import Options
-from doorward.sessions.signing_in import decide_carrier
+from doorward.sessions.rules import decide_carrier
 
 STATIC: Final = Path(__file__).parents[2] / "src" / "doorward" / "lab" / "static"
 NODE: Final = Path(sys.executable).parent / "node"

@@ -25,7 +25,7 @@ from doorward.ports import Store
 from doorward.secret import Secret
 from doorward.sessions.flow import authenticate_token
 from doorward.sessions.model import EndReason
-from doorward.sessions.signing_in import CARRIERS
+from doorward.sessions.rules import CARRIERS
 from doorward.testing import FakeClock
 from tests.sessions.deployments import (
     ACTOR,

@@ -10,7 +10,7 @@ from doorward.principal import Carrier, Principal
 from doorward.secret import Secret
 from doorward.sessions.flow import verify_token
 from doorward.sessions.model import SignedIn
-from doorward.sessions.signing_in import CARRIERS
+from doorward.sessions.rules import CARRIERS
 from doorward.wire.cookies import PAGE_COOKIE, REFRESH_COOKIE
 
 SIGNED_OUT = (NotAuthenticated, InvalidToken, SessionEnded, InvalidGrant)

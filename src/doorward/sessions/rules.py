@@ -1,4 +1,4 @@
-"""Whether a session stands, and until when it does."""
+"""How a session travels, whether it stands, and until when it does."""
 
 from __future__ import annotations
 
@@ -6,8 +6,27 @@ import hmac
 from datetime import datetime, timedelta
 
 from doorward.accounts.model import Owner
+from doorward.errors import FieldError, ValidationFailed
+from doorward.options import Strategy
+from doorward.principal import Carrier
 from doorward.revocation.model import LiveSet
 from doorward.sessions.model import EndReason, Session
+
+CARRIERS: dict[Strategy, tuple[Carrier, ...]] = {
+    "session": ("cookie",),
+    "jwt": ("token",),
+    "hybrid": ("token", "cookie"),
+}
+"""How a session can travel under each strategy, the default first."""
+
+
+def decide_carrier(strategy: Strategy, asked: Carrier | None) -> Carrier:
+    """Decide how a session travels.  Raises ValidationFailed where the strategy has no such carrier."""
+    possible = CARRIERS[strategy]
+    if asked is not None and asked not in possible:
+        message = f"the strategy {strategy} carries sessions by {' or '.join(possible)}"
+        raise ValidationFailed([FieldError(field="carrier", message=message)])
+    return asked or possible[0]
 
 
 def is_held(session: Session, secret_hash: bytes) -> bool:

@@ -12,7 +12,6 @@ from doorward.accounts.rules import Email, parse_email, parse_label
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.deployment import Deployment
 from doorward.errors import (
-    FieldError,
     InvalidCredentials,
     NotPermitted,
     StoreUnavailable,
@@ -20,7 +19,7 @@ from doorward.errors import (
     ValidationFailed,
     WeakPassword,
 )
-from doorward.options import FIRST_PARTY, Strategy
+from doorward.options import FIRST_PARTY
 from doorward.principal import Carrier
 from doorward.secret import Secret
 from doorward.sessions.model import (
@@ -31,18 +30,11 @@ from doorward.sessions.model import (
     Session,
     SignedIn,
 )
-from doorward.sessions.rules import is_held
+from doorward.sessions.rules import decide_carrier, is_held
 from doorward.tokens.statuses import take_number
 from doorward.wire.handle import SECRET_BYTES, Handle, hash_secret, parse_handle, write_handle
 from doorward.wire.identifiers import new_identifier
 from doorward.wire.refresh_token import RefreshToken, parse_refresh_token, write_refresh_token
-
-CARRIERS: dict[Strategy, tuple[Carrier, ...]] = {
-    "session": ("cookie",),
-    "jwt": ("token",),
-    "hybrid": ("token", "cookie"),
-}
-"""How a session can travel under each strategy, the default first."""
 
 _log = logging.getLogger(__name__)
 
@@ -170,15 +162,6 @@ def _before_password(deployment: Deployment, email: str, origin: Origin) -> Emai
     typed = _typed_email(email)
     deployment.limits.before_sign_in(origin.ip, typed.key if typed else email)
     return typed
-
-
-def decide_carrier(strategy: Strategy, asked: Carrier | None) -> Carrier:
-    """Decide how a session travels.  Raises ValidationFailed where the strategy has no such carrier."""
-    possible = CARRIERS[strategy]
-    if asked is not None and asked not in possible:
-        message = f"the strategy {strategy} carries sessions by {' or '.join(possible)}"
-        raise ValidationFailed([FieldError(field="carrier", message=message)])
-    return asked or possible[0]
 
 
 async def _authenticate_password(
