@@ -350,8 +350,12 @@ async def test_whoever_finds_all_connections_in_use_is_told_to_come_again(sqlite
         await sign_up(store)
         session = await start(store)
         with failing.paused():
-            asked = [store.rotate(presentation(session), POLICY, actor=SOMEBODY) for _ in range(12)]
+            asked = []
             async with asyncio.timeout(20):
+                for _ in range(12):
+                    asked.append(asyncio.create_task(store.rotate(presentation(session), POLICY, actor=SOMEBODY)))
+                    # Apart from one another: what one tick asks for needs one connection.
+                    await asyncio.sleep(0.001)
                 said = await asyncio.gather(*asked, return_exceptions=True)
         assert all(isinstance(each, StoreUnavailable | Busy) for each in said)
         assert any(isinstance(each, Busy) for each in said)

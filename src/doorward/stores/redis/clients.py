@@ -31,11 +31,9 @@ from doorward.stores.redis.port import (
     translated,
     unusable,
 )
-from doorward.stores.redis.scripts import LOOK, Script
+from doorward.stores.redis.scripts import LOOK
+from doorward.stores.redis.together import MOST_AT_ONCE, Together
 from doorward.stores.redis.unavailable import RedisUnavailable
-
-MOST_AT_ONCE = 128
-"""How many look-ups travel together."""
 
 MOST_TO_TELL = 100
 """How many announcements wait to be told; what is more than that is one hint to read everything."""
@@ -52,7 +50,8 @@ _log = logging.getLogger(__name__)
 class AsyncRedis:
     """For one event loop.
 
-    Look-ups of one tick of the loop travel together: a way to the server and back costs the same for one and for many.
+    Look-ups of one tick of the loop travel together, and so do scripts but on a Cluster, whose client sends none in a
+    pipeline.
 
     Args:
         address: where.
@@ -62,7 +61,11 @@ class AsyncRedis:
         self._address = address
         self._client: Any = None
         self._free = asyncio.Semaphore(address.pool_size)
-        self._waiting: list[tuple[str, asyncio.Future[tuple[bytes | None, int]]]] = []
+        self._looking: Together[str, tuple[bytes | None, int]] = Together(self._look_together, self._keep)
+        # Apart: what must not be called again keeps nothing else from it.
+        self._calling: dict[bool, Together[Call, Any]] = {
+            repeats: Together(self._call_together, self._keep) for repeats in (True, False)
+        }
         self._sending: set[asyncio.Task[None]] = set()
         self._to_tell: list[str] = []
 
@@ -91,28 +94,25 @@ class AsyncRedis:
                     await close_async(client)
 
     async def ping(self) -> None:
-        await self._until_done(self._ping, None)
+        await self._until_done(self._ping)
 
     async def look(self, name: str) -> tuple[bytes | None, int]:
-        loop = asyncio.get_running_loop()
-        found: asyncio.Future[tuple[bytes | None, int]] = loop.create_future()
-        self._waiting.append((name, found))
-        if len(self._waiting) == 1:
-            # After all that is ready in this tick has asked.
-            loop.call_soon(self._send)
-        return await found
+        return await self._looking.ask(name)
 
     async def look_each(self, names: Sequence[str]) -> Sequence[bytes | None]:
         return [value for value, _ in await asyncio.gather(*(self.look(name) for name in names))]
 
     async def call(self, call: Call) -> Any:
-        return await self._until_done(lambda: self._run(call), call.script)
+        if self._address.cluster:
+            return await self._call_alone(call)
+        return await self._calling[call.script.repeats].ask(call)
 
     async def call_each(self, calls: Sequence[Call]) -> Sequence[Any]:
         # All of them to the end: none goes on by itself once another has failed.
         done: list[Any] = []
-        for start in range(0, len(calls), self._address.pool_size):
-            some = calls[start : start + self._address.pool_size]
+        at_once = self._address.pool_size if self._address.cluster else MOST_AT_ONCE
+        for start in range(0, len(calls), at_once):
+            some = calls[start : start + at_once]
             done += await asyncio.gather(*(self.call(each) for each in some), return_exceptions=True)
         for each in done:
             if isinstance(each, BaseException):
@@ -129,7 +129,7 @@ class AsyncRedis:
     async def _tell(self) -> None:
         try:
             while self._to_tell:
-                await self._until_done(partial(self._publish, self._to_tell[0]), None)
+                await self._until_done(partial(self._publish, self._to_tell[0]))
                 del self._to_tell[0]
         except Unavailable as error:
             _log.debug("revocations are not announced: %s", error.detail)
@@ -144,23 +144,32 @@ class AsyncRedis:
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    def _send(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for start in range(0, len(waiting), MOST_AT_ONCE):
-            self._keep(self._look_together(waiting[start : start + MOST_AT_ONCE]))
+    async def _look_together(self, names: Sequence[str]) -> Sequence[tuple[bytes | None, int] | Exception]:
+        answers: Sequence[tuple[bytes | None, int]] = await self._until_done(lambda: self._read(names))
+        return answers
 
-    async def _look_together(self, asked: Sequence[tuple[str, asyncio.Future[tuple[bytes | None, int]]]]) -> None:
-        try:
-            found = await self._until_done(lambda: self._read([name for name, _ in asked]), LOOK)
-        except BaseException as error:  # noqa: BLE001 -- whatever it is, those who wait are told
-            cause = error if isinstance(error, Exception) else RedisUnavailable(detail="the store is being closed")
-            for _, future in asked:
-                if not future.done():
-                    future.set_exception(_apart(cause))
-            return
-        for (_, future), each in zip(asked, found, strict=True):
-            if not future.done():
-                future.set_result(each)
+    async def _call_together(self, calls: Sequence[Call]) -> Sequence[Any]:
+        if len(calls) == 1:
+            return [await self._call_alone(calls[0])]
+        answers = await self._until_done(lambda: self._run_each(calls), repeats=calls[0].script.repeats)
+        settling = (self._settled(call, answer) for call, answer in zip(calls, answers, strict=True))
+        return await asyncio.gather(*settling, return_exceptions=True)
+
+    async def _settled(self, call: Call, answer: Any) -> Any:
+        if not isinstance(answer, Exception):
+            return answer
+        if isinstance(answer, NoScriptError) or is_worth_another_try(answer, repeats=call.script.repeats):
+            return await self._call_alone(call)
+        raise translated(answer, self._address)
+
+    async def _call_alone(self, call: Call) -> Any:
+        return await self._until_done(lambda: self._run(call), repeats=call.script.repeats)
+
+    async def _run_each(self, calls: Sequence[Call]) -> Sequence[Any]:
+        pipeline = self._client.pipeline(transaction=False)
+        for call in calls:
+            pipeline.execute_command("EVALSHA", call.script.digest, 1, call.name, *call.arguments)
+        return list(await pipeline.execute(raise_on_error=False))
 
     async def _read(self, names: Sequence[str]) -> list[tuple[bytes | None, int]]:
         """Values and the time, with one way to each server.  The clocks of a Cluster are taken to be set alike."""
@@ -184,7 +193,7 @@ class AsyncRedis:
         # A node of a Cluster that has fallen apart says that it is there, and answers nothing else.
         await self._client.execute_command("GET", ANYTHING)
 
-    async def _until_done(self, work: Callable[[], Any], script: Script | None) -> Any:
+    async def _until_done(self, work: Callable[[], Any], *, repeats: bool = True) -> Any:
         if self._client is None:
             raise RedisUnavailable(detail="the store is not open")
         try:
@@ -195,7 +204,7 @@ class AsyncRedis:
                     except Exception as error:
                         if isinstance(error, ReadOnlyError | ConnectionError):
                             await self._leave_what_is_not_used()
-                        if attempt == ATTEMPTS or not is_worth_another_try(error, script):
+                        if attempt == ATTEMPTS or not is_worth_another_try(error, repeats=repeats):
                             raise
                         await asyncio.sleep(PAUSE_SECONDS)
         except Exception as error:
@@ -208,11 +217,6 @@ class AsyncRedis:
         """Where one connection is lost, or leads to what became a replica, the others are no better."""
         if not self._address.cluster:
             await self._client.connection_pool.disconnect(inuse_connections=False)
-
-
-def _apart(error: Exception) -> Exception:
-    """One error for each who waits: a traceback grows with every place that raises it."""
-    return type(error)(error.retry_after, error.detail) if isinstance(error, Unavailable) else error
 
 
 class _Turn:
@@ -260,7 +264,7 @@ class BlockingRedis:
             close_blocking(client)
 
     async def ping(self) -> None:
-        self._until_done(self._ping, None)
+        self._until_done(self._ping)
 
     async def look(self, name: str) -> tuple[bytes | None, int]:
         value, now = await self.call(Call(LOOK, name, ("",)))
@@ -270,14 +274,14 @@ class BlockingRedis:
         return [(await self.look(name))[0] for name in names]
 
     async def call(self, call: Call) -> Any:
-        return self._until_done(lambda: self._run(call), call.script)
+        return self._until_done(lambda: self._run(call), repeats=call.script.repeats)
 
     async def call_each(self, calls: Sequence[Call]) -> Sequence[Any]:
         return [await self.call(each) for each in calls]
 
     async def announce(self, text: str) -> None:
         with suppress(Unavailable):
-            self._until_done(lambda: self._publish(text), None)
+            self._until_done(lambda: self._publish(text))
 
     def _ping(self) -> None:
         self._client.ping(**_everywhere(self._address))
@@ -293,7 +297,7 @@ class BlockingRedis:
         except NoScriptError:
             return self._client.execute_command("EVAL", script.text, 1, call.name, *call.arguments)
 
-    def _until_done(self, work: Callable[[], Any], script: Script | None) -> Any:
+    def _until_done(self, work: Callable[[], Any], *, repeats: bool = True) -> Any:
         if self._client is None:
             raise RedisUnavailable(detail="the store is not open")
         if not self._free.acquire(timeout=POOL_TIMEOUT.total_seconds()):
@@ -306,7 +310,11 @@ class BlockingRedis:
                 except Exception as error:
                     if isinstance(error, ReadOnlyError | ConnectionError) and not self._address.cluster:
                         self._client.connection_pool.disconnect(inuse_connections=False)
-                    if attempt == ATTEMPTS or time.monotonic() > until or not is_worth_another_try(error, script):
+                    if (
+                        attempt == ATTEMPTS
+                        or time.monotonic() > until
+                        or not is_worth_another_try(error, repeats=repeats)
+                    ):
                         raise
                     time.sleep(PAUSE_SECONDS)
         except Exception as error:

@@ -96,12 +96,12 @@ _OF_ANOTHER_FORMAT = "DOORWARD"
 _NOT_LET_IN = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "invalid password")
 
 
-def is_worth_another_try(error: BaseException, script: Script | None) -> bool:
+def is_worth_another_try(error: BaseException, *, repeats: bool) -> bool:
     """Whether the same is asked again: it was certainly not done, or may be done twice."""
     if isinstance(error, _NOT_RUN):
         return True
     is_lost = isinstance(error, said.ConnectionError | said.TimeoutError | OSError | TimeoutError)
-    return is_lost and not _is_refused(error) and (script is None or script.repeats)
+    return is_lost and not _is_refused(error) and repeats
 
 
 def translated(error: Exception, address: RedisAddress) -> Exception:

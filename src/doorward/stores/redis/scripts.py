@@ -33,8 +33,8 @@ local NONE, KEPT_LONGER = {NONE}, {milliseconds(KEPT_LONGER)}
 local function read()
   local value = redis.call('GET', KEYS[1])
   if not value then return nil end
-  local row = cmsgpack.unpack(value)
-  if row[F.format] ~= {FORMAT} then
+  local is_packed, row = pcall(cmsgpack.unpack, value)
+  if not is_packed or type(row) ~= 'table' or row[F.format] ~= {FORMAT} then
     error('DOORWARD a row of another format')
   end
   return row, value
