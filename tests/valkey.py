@@ -30,6 +30,7 @@ class ValkeyServer:
     folder: Path
     port: int
     arguments: tuple[str, ...] = ()
+    is_sentinel: bool = False
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -37,18 +38,13 @@ class ValkeyServer:
         return f"redis://127.0.0.1:{self.port}"
 
     def start(self) -> None:
+        keeping = ("--maxmemory-policy", "noeviction", "--enable-debug-command", "yes", "--save", "")
+        following = ("--repl-diskless-sync-delay", "0")
         self.process = subprocess.Popen(
             [
                 _program(self.folder),
-                *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""),
-                *(
-                    "--maxmemory-policy",
-                    "noeviction",
-                    "--enable-debug-command",
-                    "yes",
-                    "--repl-diskless-sync-delay",
-                    "0",
-                ),
+                *([self.folder / "sentinel.conf", "--sentinel"] if self.is_sentinel else [*keeping, *following]),
+                *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
                 *self.arguments,
             ],
             stdin=subprocess.DEVNULL,
@@ -112,6 +108,10 @@ class ValkeyCluster:
             node.say("FLUSHALL")
         return self.url
 
+    def wait_until_whole(self) -> None:
+        for node in self.nodes:
+            _until(partial(_is_whole, node, len(self.nodes)), "the Cluster does not come together")
+
 
 def missing() -> str | None:
     """Why there can be no server, or None."""
@@ -139,6 +139,28 @@ def a_replica(primary: ValkeyServer) -> Iterator[ValkeyServer]:
 
 
 @contextmanager
+def a_sentinel(primary: ValkeyServer) -> Iterator[ValkeyServer]:
+    """One that decides alone, and soon: it knows the primary as ``one``, and has seen a replica of it."""
+    with _folder() as folder:
+        sentinel = ValkeyServer(folder=folder, port=_free_port(), is_sentinel=True)
+        lines = (
+            f"sentinel monitor one 127.0.0.1 {primary.port} 1",
+            "sentinel down-after-milliseconds one 300",
+            "sentinel failover-timeout one 2000",
+        )
+        place = folder / "sentinel.conf"
+        place.write_text("\n".join(lines) + "\n")
+        if os.geteuid() == 0:
+            os.chown(place, NOBODY, NOBODY)
+        sentinel.start()
+        try:
+            _until(lambda: len(sentinel.say("SENTINEL", "REPLICAS", "one")) > 0, "the Sentinel sees no replica")
+            yield sentinel
+        finally:
+            sentinel.kill()
+
+
+@contextmanager
 def a_cluster() -> Iterator[ValkeyCluster]:
     """Three nodes that keep nothing yet."""
     with ExitStack() as stack:
@@ -149,9 +171,9 @@ def a_cluster() -> Iterator[ValkeyCluster]:
             node.say("CLUSTER", "ADDSLOTSRANGE", place * share, min((place + 1) * share, SLOTS) - 1)
             node.say("CLUSTER", "SET-CONFIG-EPOCH", place + 1)
             node.say("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
-        for node in nodes:
-            _until(partial(_is_whole, node, len(nodes)), "the Cluster does not come together")
-        yield ValkeyCluster(nodes=nodes)
+        cluster = ValkeyCluster(nodes=nodes)
+        cluster.wait_until_whole()
+        yield cluster
 
 
 def _is_whole(node: ValkeyServer, count: int) -> bool:

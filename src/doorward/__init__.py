@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from doorward.assurance import Demands
     from doorward.audit.model import Actor, Origin
     from doorward.blocking import run_blocking
     from doorward.doorward import Doorward
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
     from doorward.secret import Secret
     from doorward.verifier import Verifier
 
-__all__ = ["Actor", "Doorward", "Options", "Origin", "Principal", "Secret", "Verifier", "run_blocking"]
+__all__ = ["Actor", "Demands", "Doorward", "Options", "Origin", "Principal", "Secret", "Verifier", "run_blocking"]
 
 _HOME = {
     "Actor": "doorward.audit.model",
+    "Demands": "doorward.assurance",
     "Doorward": "doorward.doorward",
     "Options": "doorward.options",
     "Origin": "doorward.audit.model",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -16,7 +17,7 @@ from doorward.revocation.model import LiveSet
 from doorward.rotation.model import RefreshPolicy
 from doorward.sessions.cache import Moment, SessionCache
 from doorward.sessions.model import Ending, EndReason
-from doorward.tokens.desk import TokenDesk
+from doorward.tokens.desk import ForwardedToken, TokenDesk
 from doorward.tokens.status_list import Statuses
 from doorward.verifiers.model import StoredVerifier
 
@@ -39,8 +40,9 @@ class Deployment:
         limits: how often may be tried what can be guessed.
         statuses: the status lists, where there are any.
         cookies: sessions that were looked up a moment ago.
+        forwarded: tokens for upstreams that were made a moment ago, by session.
         verifiers: who may read the feed, by id, as of the last look.
-        watches: whether somebody keeps this up to date in the background.
+        watches: whether somebody keeps this up to date in the background, in this process.
     """
 
     options: Options
@@ -56,8 +58,9 @@ class Deployment:
     limits: Limits
     statuses: Statuses
     cookies: SessionCache = field(default_factory=SessionCache)
+    forwarded: dict[str, ForwardedToken] = field(default_factory=dict)
     verifiers: dict[str, StoredVerifier] = field(default_factory=dict)
-    watches: bool
+    watches: Callable[[], bool]
 
     @property
     def live(self) -> LiveSet:
@@ -82,7 +85,7 @@ class Deployment:
     @property
     def is_fresh(self) -> bool:
         """Whether what this process knows of revocations is recent enough to answer from memory."""
-        return self.watches and self.freshness.is_fresh(now=self.ticks(), max_staleness=self.options.max_staleness)
+        return self.watches() and self.freshness.is_fresh(now=self.ticks(), max_staleness=self.options.max_staleness)
 
     def ending(self, reason: EndReason, actor: Actor) -> Ending:
         return Ending(reason=reason, actor=actor, remember_for=self.options.revocations_live_for)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from secrets import token_bytes
@@ -10,24 +11,27 @@ from typing import Any, Self, TypeVar, Unpack
 
 from doorward.accounts import flow as accounts
 from doorward.accounts.model import Account, AccountChange
+from doorward.assurance import Demands
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
 from doorward.completion import to_the_end
 from doorward.deployment import Deployment
-from doorward.errors import ConfigurationError, DatabaseUnusable, Problem, Unavailable
+from doorward.errors import ConfigurationError, Unavailable
 from doorward.keyring import Keyring
 from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
 from doorward.limits import limits_for
 from doorward.options import FIRST_PARTY, OptionFields, Options
+from doorward.places import Places
 from doorward.ports import Clock, Entropy, Page, Removed, Store
 from doorward.principal import Carrier, Principal
 from doorward.revocation.freshness import Freshness, Ticks, boot_seconds
 from doorward.revocation.hub import MOST_READERS, Hub
 from doorward.rotation import flow as rotation
 from doorward.secret import Secret
-from doorward.secret_file import read_or_make_secret, secret_file_of
+from doorward.secret_file import NO_SECRET, secret_file_of, secrets_of
 from doorward.sessions import flow as sessions
+from doorward.sessions import reassessment, signing_in
 from doorward.sessions.model import EndReason, Refreshed, Session, SignedIn
 from doorward.stores import is_postgres, open_announcements, open_store
 from doorward.stores.clock import system_clock
@@ -37,17 +41,10 @@ from doorward.tokens.status_list import Statuses
 from doorward.tokens.statuses import read_status_list
 from doorward.verifiers import flow as verifiers
 from doorward.verifiers.model import StoredVerifier
-from doorward.watching import Watch, read_changes
+from doorward.watching import Watch, WatchingThread, read_changes
 from doorward.wire.identifiers import new_identifier
 
 T = TypeVar("T")
-
-_NO_SECRET = Problem(
-    id="DW053",
-    message="A PostgreSQL database has no place for a secret that every server could find.",
-    remedy="Give all servers the same in DOORWARD_SECRET, made with:"
-    " python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
-)
 
 
 class Doorward:
@@ -57,10 +54,11 @@ class Doorward:
 
     Args:
         database: ``sqlite:///file.db``, ``postgresql://user:password@host:port/database`` or ``memory:``.
-        secret: the root of all MAC and encryption keys, 32 characters or more; several where one replaces another,
-            the new one first.  None: made at first start and kept beside the database's file, readable by its owner
-            alone.
+        secret: the root of all MAC and encryption keys, 32 characters or more; several where one replaces another, the
+            new one first.  None: made at first start and kept beside the database's file, for its owner alone.
         memcached: ``memcached://host:port,host:port``, a cache before the database, for the strategy ``session``.
+        redis: ``redis://user:password@host:port/0`` and the like, where sessions live instead of in the database.
+        geo_database: a file in MaxMind's format, from which sessions get the names of places.
         blocking: for synchronous hosts and the command line: every operation runs to its end without suspending.
         makes_keys: make keys of ``signing_algorithm`` where there are only others; a command that looks does not.
         clock: instead of this machine's, and of the database's where it has one of its own.
@@ -78,6 +76,8 @@ class Doorward:
         *,
         secret: Secret | str | Sequence[Secret] | None = None,
         memcached: str | None = None,
+        redis: Secret | str | None = None,
+        geo_database: Path | str | None = None,
         blocking: bool = False,
         makes_keys: bool = True,
         clock: Clock | None = None,
@@ -86,8 +86,9 @@ class Doorward:
         **options: Unpack[OptionFields],
     ) -> None:
         self.options = Options(**options).checked()
+        self.places = Places(geo_database)
         if secret is None and is_postgres(database):
-            raise ConfigurationError([_NO_SECRET])
+            raise ConfigurationError([NO_SECRET])
         self.database = database
         self.secret_file: Path | None = None if secret is not None else secret_file_of(database)
         self._secret = secret
@@ -97,11 +98,18 @@ class Doorward:
         self._ticks = ticks
         self._entropy = entropy
         self._deployment: Deployment | None = None
+        self._redis = redis.reveal() if isinstance(redis, Secret) else redis
         self._store: Store = open_store(
-            database, clock=clock, blocking=blocking, memcached_url=memcached, knowledge=lambda: self._deployment
+            database,
+            clock=clock,
+            blocking=blocking,
+            memcached_url=memcached,
+            redis_url=self._redis,
+            knowledge=lambda: self._deployment,
         )
-        self._opening = asyncio.Lock()
+        self._opening, self._opening_thread = asyncio.Lock(), threading.Lock()
         self._watching: Watch | None = None
+        self._watching_thread = WatchingThread()
 
     # Life
 
@@ -113,7 +121,8 @@ class Doorward:
         """
         if self._blocking:
             # A lock of asyncio would want a loop.
-            await self._open()
+            with self._opening_thread:
+                await self._open()
         else:
             async with self._opening:
                 await self._open()
@@ -123,7 +132,7 @@ class Doorward:
             return
         await self._store.open()
         try:
-            keyring = Keyring(self._secrets())
+            keyring = Keyring(secrets_of(self._secret, self.secret_file))
             deployment = Deployment(
                 options=self.options,
                 store=self._store,
@@ -141,28 +150,21 @@ class Doorward:
                 desk=TokenDesk(self.options, entropy=self._entropy),
                 limits=limits_for(self.options, clock=self._clock),
                 statuses=Statuses(),
-                watches=not self._blocking,
+                watches=self._watching_thread.is_on if self._blocking else (lambda: True),
             )
-            await _check_secret(self._store, keyring)
+            await keys.check_secret(deployment)
             await read_changes(deployment, makes_keys=self._makes_keys)
         except BaseException:
             await self._store.close()
             raise
         self._deployment = deployment
         if not self._blocking:
-            self._watching = Watch(
-                deployment, makes_keys=self._makes_keys, announcements=open_announcements(self.database)
-            )
-
-    def _secrets(self) -> Sequence[Secret]:
-        if self._secret is None:
-            return [read_or_make_secret(self.secret_file)]
-        if isinstance(self._secret, str):
-            return [Secret(self._secret)]
-        return [self._secret] if isinstance(self._secret, Secret) else list(self._secret)
+            announcements = open_announcements(self.database, redis_url=self._redis)
+            self._watching = Watch(deployment, makes_keys=self._makes_keys, announcements=announcements)
 
     async def close(self) -> None:
         """Close what was opened.  It can be opened again."""
+        self._watching_thread.stop()
         if self._watching is not None:
             await self._watching.stop()
             self._watching = None
@@ -177,6 +179,19 @@ class Doorward:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    def keep_watch(self) -> None:
+        """For a synchronous host, with each request: keep up to date from a thread of this process, once this is open.
+
+        Costs next to nothing where the thread runs.
+        """
+        if self._blocking and self._deployment is not None:
+            self._watching_thread.keep_on(self._deployment, makes_keys=self._makes_keys, whose=self)
+
+    @property
+    def is_blocking(self) -> bool:
+        """Whether every operation runs to its end without suspending."""
+        return self._blocking
 
     @property
     def is_open(self) -> bool:
@@ -252,9 +267,9 @@ class Doorward:
         origin: Origin,
         sent_along: Sequence[Secret] = (),
     ) -> SignedIn:
-        """See ``sessions.flow.sign_in``."""
+        """See ``sessions.signing_in.sign_in``."""
         return await self._to_the_end(
-            sessions.sign_in(
+            signing_in.sign_in(
                 self.deployment,
                 email=email,
                 password=password,
@@ -265,9 +280,25 @@ class Doorward:
             )
         )
 
+    async def prove_password(self, *, email: str, password: Secret, origin: Origin) -> Account:
+        """See ``sessions.signing_in.prove_password``."""
+        return await signing_in.prove_password(self.deployment, email=email, password=password, origin=origin)
+
+    async def start_session(
+        self, account: Account, *, origin: Origin, sent_along: Sequence[Secret] = (), methods: Sequence[str] = ()
+    ) -> SignedIn:
+        """See ``sessions.signing_in.start_session``."""
+        return await self._to_the_end(
+            signing_in.start_session(self.deployment, account, origin=origin, sent_along=sent_along, methods=methods)
+        )
+
     async def authenticate(self, *, handle: Secret | None = None, bearer: Secret | None = None) -> Principal:
         """See ``sessions.flow.authenticate``."""
         return await sessions.authenticate(self.deployment, handle=handle, bearer=bearer)
+
+    async def assure(self, principal: Principal, demands: Demands) -> Principal:
+        """See ``sessions.reassessment.assure``: every framework asks this."""
+        return await reassessment.assure(self.deployment, principal, demands)
 
     def is_admin_key(self, bearer: Secret) -> bool:
         """Whether the bearer value is the admin key."""
@@ -282,12 +313,7 @@ class Doorward:
         return await accounts.sessions_of(self.deployment, account_id)
 
     async def end_session(
-        self,
-        session_id: str,
-        *,
-        account_id: str | None,
-        reason: EndReason = EndReason.SIGNED_OUT,
-        actor: Actor,
+        self, session_id: str, *, account_id: str | None, reason: EndReason = EndReason.SIGNED_OUT, actor: Actor
     ) -> None:
         """End one session.  Raises NotFound where there is none, or none of that account."""
         await self._to_the_end(
@@ -295,12 +321,7 @@ class Doorward:
         )
 
     async def end_sessions(
-        self,
-        account_id: str,
-        *,
-        keep: str | None = None,
-        reason: EndReason = EndReason.SIGNED_OUT,
-        actor: Actor,
+        self, account_id: str, *, keep: str | None = None, reason: EndReason = EndReason.SIGNED_OUT, actor: Actor
     ) -> int:
         """End all sessions of an account, but for the one whose id is ``keep``.  Returns how many."""
         return await self._to_the_end(
@@ -360,6 +381,10 @@ class Doorward:
         """See ``keys.flow.retire_key``."""
         await keys.retire_key(self.deployment, kid, actor=actor)
 
+    async def revoke_key(self, kid: str, *, actor: Actor) -> int:
+        """See ``keys.flow.revoke_key``."""
+        return await self._to_the_end(keys.revoke_key(self.deployment, kid, actor=actor))
+
     # Verifiers
 
     async def add_verifier(self, name: str, *, actor: Actor) -> Secret:
@@ -372,7 +397,7 @@ class Doorward:
 
     async def verifiers(self) -> Sequence[StoredVerifier]:
         """Those who may read the revocation feed, by name."""
-        return await verifiers.list_verifiers(self.deployment)
+        return await self.deployment.store.verifiers()
 
     async def authenticate_verifier(self, credential: Secret) -> StoredVerifier:
         """See ``verifiers.flow.authenticate_verifier``."""
@@ -385,13 +410,3 @@ class Doorward:
     ) -> Sequence[AuditEvent]:
         """The audit trail, the newest first."""
         return await self.deployment.store.trail(page, account=account, session=session, action=action)
-
-
-async def _check_secret(store: Store, keyring: Keyring) -> None:
-    current, *older = keyring.fingerprints
-    if await store.secret_check(current, replaces=older) not in keyring.fingerprints:
-        raise DatabaseUnusable(
-            "The secret does not fit the database: it was made with another one."
-            " Give DOORWARD_SECRET the value that it was made with (or restore the secret file beside the database);"
-            " to replace a secret, give the new one first and the old one after it, separated by a comma."
-        )

@@ -12,6 +12,7 @@
     │   ├── ConflictingCredentials  two credentials of different sessions
     │   ├── CsrfFailed              a state change that a foreign page may have sent
     │   ├── NotPermitted            authenticated, and not allowed
+    │   ├── InsufficientAuthentication  authenticated, but too long ago for this
     │   ├── NotFound                nothing there, or nothing of yours
     │   ├── EmailTaken, WeakPassword, ValidationFailed
     │   └── RateLimited             too often; says when to try again
@@ -26,7 +27,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
@@ -158,10 +159,33 @@ class CsrfFailed(Refusal):
 
 
 class NotPermitted(Refusal):
-    """Authenticated, and not allowed."""
+    """Authenticated, and not allowed.
+
+    Args:
+        scopes: those that are needed, where scopes are what is missing: a client may ask for them.
+    """
 
     code = "not_permitted"
     public = "This credential does not allow that."
+
+    def __init__(self, detail: str = "", *, scopes: Collection[str] = ()) -> None:
+        super().__init__(detail)
+        self.scopes = frozenset(scopes)
+
+
+class InsufficientAuthentication(Refusal):
+    """Authenticated, but too long ago for what is asked: signing in again helps (RFC 9470).
+
+    Args:
+        max_age: how long ago it may have been.
+    """
+
+    code = "insufficient_user_authentication"
+    public = "This needs a recent proof of who you are. Sign in again."
+
+    def __init__(self, max_age: timedelta, detail: str = "") -> None:
+        super().__init__(detail)
+        self.max_age = max_age
 
 
 class NotFound(Refusal):
@@ -261,3 +285,5 @@ class StoreUnavailable(Unavailable):
 
     code = "store_unavailable"
     public = "The store does not answer. Try again."
+    dependency: ClassVar[str] = "database"
+    """What does not answer, for ``/readyz``."""

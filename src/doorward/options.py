@@ -34,6 +34,7 @@ class Options:
         strategy: how sessions that start from now on are carried; those that live are honoured until they end.
         issuer: the address of this deployment, claim ``iss``.
         audience: whom access tokens are for, claim ``aud``; None stands for the issuer.
+        forward_audience: whom the short tokens are for that a reverse proxy hands to an upstream; None: it gets none.
         signing_algorithm: of access tokens; verification takes the algorithm of the key, never the token's.
         access_lifetime: how long an access token lives, 60 to 900 s.
         clock_skew: how far another machine's clock may be off.
@@ -59,6 +60,7 @@ class Options:
     strategy: Strategy = "hybrid"
     issuer: str = _DEFAULT_ISSUER
     audience: str | None = None
+    forward_audience: str | None = None
     signing_algorithm: Algorithm = Algorithm.ES256
     access_lifetime: timedelta = timedelta(seconds=900)
     clock_skew: timedelta = timedelta(seconds=60)
@@ -119,6 +121,7 @@ class OptionFields(TypedDict, total=False):
     strategy: Strategy
     issuer: str
     audience: str | None
+    forward_audience: str | None
     signing_algorithm: Algorithm
     access_lifetime: timedelta
     clock_skew: timedelta
@@ -177,7 +180,8 @@ def _tokens(options: Options) -> list[Problem]:
                 " insecure_long_access_lifetime takes up to a day.",
             )
         )
-    if options.signing_algorithm is Algorithm.HS256 and options.token_audience != options.issuer:
+    audiences = {options.token_audience, options.forward_audience or options.issuer}
+    if options.signing_algorithm is Algorithm.HS256 and audiences != {options.issuer}:
         found.append(
             Problem(
                 id="DW011",
@@ -253,10 +257,11 @@ def _origins(options: Options) -> list[Problem]:
             remedy="List scheme, host and port, such as https://app.example.com; credentials want no wildcard.",
         )
         for origin in options.cors_origins
-        if not _is_origin(origin)
+        if not is_origin(origin)
     ]
 
 
-def _is_origin(text: str) -> bool:
+def is_origin(text: str) -> bool:
+    """Whether this is scheme, host and port as browsers write them."""
     parts = urlsplit(text)
     return parts.scheme in {"http", "https"} and "*" not in text and text == f"{parts.scheme}://{parts.netloc}" != "://"

@@ -45,5 +45,7 @@ class Principal:
 
     def require(self, *, roles: Collection[str] = (), scopes: Collection[str] = ()) -> None:
         """Raises NotPermitted unless the principal has all of the given roles and scopes."""
-        if not self.allows(roles=roles, scopes=scopes):
+        if not self.allows(roles=roles):
             raise NotPermitted
+        if not self.allows(scopes=scopes):
+            raise NotPermitted(scopes=scopes)

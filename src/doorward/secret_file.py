@@ -1,16 +1,24 @@
-"""The deployment's secret, where nobody gives one: made at first start and kept beside the database."""
+"""The deployment's secret: made at first start and kept beside the database where nobody gives one; it has to fit."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from secrets import token_urlsafe
 from tempfile import mkstemp
 
-from doorward.errors import DatabaseUnusable
+from doorward.errors import DatabaseUnusable, Problem
 from doorward.secret import Secret
 
 _SQLITE = "sqlite:///"
+
+NO_SECRET = Problem(
+    id="DW053",
+    message="A PostgreSQL database has no place for a secret that every server could find.",
+    remedy="Give all servers the same in DOORWARD_SECRET, made with:"
+    " python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
+)
 
 
 def secret_file_of(database: str) -> Path | None:
@@ -22,6 +30,15 @@ def secret_file_of(database: str) -> Path | None:
     if not database.startswith(_SQLITE) or not file.name:
         return None
     return file.with_name((file.stem if file.suffix == ".db" else file.name) + ".secret")
+
+
+def secrets_of(given: Secret | str | Sequence[Secret] | None, file: Path | None) -> Sequence[Secret]:
+    """The secrets of a deployment, the current one first; raises as ``read_or_make_secret`` where none is given."""
+    if given is None:
+        return [read_or_make_secret(file)]
+    if isinstance(given, str):
+        return [Secret(given)]
+    return [given] if isinstance(given, Secret) else list(given)
 
 
 def read_or_make_secret(path: Path | None) -> Secret:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import threading
+import weakref
 from collections.abc import Sequence
 from datetime import timedelta
 
+from doorward.blocking import run_blocking
 from doorward.deployment import DUE_EVERY, Deployment
 from doorward.errors import DoorwardError
 from doorward.keys import flow as keys
@@ -18,6 +22,9 @@ from doorward.verifiers.flow import read_verifiers
 LEAST_PAUSE = timedelta(milliseconds=50)
 """Between two reads, however often somebody hints that there is something to read."""
 
+STOP_TIMEOUT = timedelta(seconds=2)
+"""How long closing waits for a thread in the middle of a read; it is a daemon, and ends with that read."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -25,9 +32,32 @@ async def read_changes(deployment: Deployment, *, makes_keys: bool) -> None:
     """Learn what other processes have revoked, and which keys and verifiers there are."""
     asked_at = deployment.ticks()
     as_of = await read_revocations(deployment)
+    deployment.desk.drop(deployment.live.keys)
     deployment.hub.read(as_of=as_of, asked_at=asked_at)
     await keys.load_keys(deployment, make=makes_keys)
     await read_verifiers(deployment)
+
+
+class _Reads:
+    """Reads again and again; what fails is logged, and must not silently end the watch: revocations by others would go
+    unnoticed.
+    """
+
+    def __init__(self, deployment: Deployment, *, makes_keys: bool) -> None:
+        self._deployment = deployment
+        self._makes_keys = makes_keys
+        self._failing = False
+
+    async def once(self) -> None:
+        try:
+            await read_changes(self._deployment, makes_keys=self._makes_keys)
+            self._failing = False
+        except DoorwardError as error:
+            if not self._failing:
+                _log.warning("the store cannot be read, what is known stays in force: %s", error.detail)
+            self._failing = True
+        except Exception:  # noqa: BLE001 -- whatever it is
+            _log.exception("watching the store failed; it goes on")
 
 
 class Watch:
@@ -62,23 +92,15 @@ class Watch:
         """Another server has told what it revoked; None: it had too much to tell, or something may have been missed."""
         if revocations is not None:
             self._deployment.live.merge(revocations)
+            self._deployment.desk.drop(self._deployment.live.keys)
         if revocations is None or any(each.kind is Kind.KEY for each in revocations):
             self._hinted.set()
 
     async def _read(self) -> None:
-        failing = False
+        reads = _Reads(self._deployment, makes_keys=self._makes_keys)
         while True:
             await self._until_due()
-            try:
-                await read_changes(self._deployment, makes_keys=self._makes_keys)
-                failing = False
-            except DoorwardError as error:
-                if not failing:
-                    _log.warning("the store cannot be read, what is known stays in force: %s", error.detail)
-                failing = True
-            except Exception:  # noqa: BLE001 -- whatever it is, it is logged, and
-                # it must not silently end the watch: revocations by others would go unnoticed.
-                _log.exception("watching the store failed; it goes on")
+            await reads.once()
 
     async def _until_due(self) -> None:
         await asyncio.sleep(LEAST_PAUSE.total_seconds())
@@ -94,3 +116,50 @@ class Watch:
         while True:
             await asyncio.sleep(DUE_EVERY.total_seconds())
             self._deployment.hub.beat()
+
+
+class WatchingThread:
+    """The background of a host without an event loop: a thread, in each process that asks for it.
+
+    A fork takes no thread along, so whoever answers requests says so each time (``keep_on``), and the first request of
+    a forked process starts its own.  A process that asks for none, such as a command, has none.  It ends with
+    ``stop``, with the process, and with whose it is.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._process = 0
+
+    def is_on(self) -> bool:
+        """Whether it runs, in this process."""
+        return self._process == os.getpid() and self._thread is not None and self._thread.is_alive()
+
+    def keep_on(self, deployment: Deployment, *, makes_keys: bool, whose: object) -> None:
+        """Start it unless it runs in this process; costs next to nothing where it does."""
+        if self.is_on():
+            return
+        with self._lock:
+            if self.is_on():
+                return
+            over = self._over = threading.Event()
+            reads = _Reads(deployment, makes_keys=makes_keys)
+            # A daemon: whoever waits for the store must not keep a process from ending.
+            self._thread = threading.Thread(target=_read_until, args=(over, reads), name="doorward-watch", daemon=True)
+            self._thread.start()
+            self._process = os.getpid()
+            # The thread does not know whose it is, so that it ends when nobody holds that any more, or at exit.
+            weakref.finalize(whose, over.set)
+
+    def stop(self) -> None:
+        """End it, and come back once it has ended, or soon will have."""
+        self._over.set()
+        if self.is_on() and self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(STOP_TIMEOUT.total_seconds())
+        self._thread = None
+
+
+def _read_until(over: threading.Event, reads: _Reads) -> None:
+    while not over.wait(DUE_EVERY.total_seconds()):
+        run_blocking(reads.once())

@@ -9,17 +9,21 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import NAMES, main
-from benchmarks.hot_path import Plan, on_postgres, on_sqlite, publish_parts
+from benchmarks.hot_path import Plan, on_postgres, on_redis, on_sqlite, publish_parts
 from benchmarks.measuring import Measured, Run, a_second, in_turns
 from tests.postgres import PostgresServer
+from tests.valkey import ValkeyServer
 
 pytestmark = pytest.mark.anyio
 LEAST = Plan(at_once=(2,), rounds=1, seconds=0.001)
 
 
-async def test_the_hot_path_is_measured_and_published(postgres: PostgresServer, tmp_path: Path) -> None:
+async def test_the_hot_path_is_measured_and_published(
+    postgres: PostgresServer, valkey: ValkeyServer, tmp_path: Path
+) -> None:
     pytest.importorskip("matplotlib")
     parts = await on_postgres(postgres.emptied(), LEAST) + await on_sqlite(tmp_path, LEAST)
+    parts += await on_redis(valkey.emptied(), tmp_path, LEAST)
     publish_parts(Run(folder=tmp_path), parts)
     page = (tmp_path / "hot_path.md").read_text()
     for part in parts:

@@ -34,6 +34,7 @@ def test_secrets_are_masked_wherever_they_come_from(
     monkeypatch.setenv("DOORWARD_SECRET", f"{SECRET},{SECRET}2")
     monkeypatch.setenv("DOORWARD_ADMIN_KEY_FILE", "key")
     monkeypatch.setenv("DOORWARD_DATABASE", "postgresql://doorward:hunter2@db/doorward")
+    monkeypatch.setenv("DOORWARD_REDIS_URL", "redis+sentinel://:hunter2@db/one?sentinel_password=hunter2")
     for flags in ([], ["--json"]):
         done = command("config", "show", *flags)
         assert done.code == 0

@@ -36,6 +36,7 @@ COMMANDS = [
     ["token", "inspect"],
     ["config"],
     ["config", "show"],
+    ["doctor"],
     ["openapi"],
     ["cleanup"],
     ["copy"],

@@ -55,3 +55,26 @@ def test_a_key_that_signs_is_not_retired_and_one_that_signed_is(database: Comman
 
 def test_a_key_that_there_is_not_exits_with_1(database: Command) -> None:
     assert database("keys", "retire", "nothing").code == 1
+
+
+def test_a_revoked_key_verifies_nothing_and_another_signs_at_once(database: Command, application: Any) -> None:
+    token = application.access_token()
+    before = states(database("keys", "list", "--json"))
+    active = next(kid for kid, state in before.items() if state == "active")
+    waiting = next(kid for kid, state in before.items() if state == "pending")
+    done = database("keys", "revoke", active, "--json")
+    assert (done.code, done.json["sessions_ended"]) == (0, 0)
+    after = states(done)
+    assert (after[active], after[waiting], sorted(after.values())) == (
+        "retired", "active", ["active", "pending", "retired"],
+    )  # fmt: skip
+    assert database("token", "inspect", stdin=token).code == 1
+    assert database("token", "inspect", stdin=application.access_token()).code == 0
+
+
+def test_revoking_says_what_was_done(database: Command, monkeypatch: Any) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    [kid, _] = states(database("keys", "list", "--json"))
+    done = database("keys", "revoke", kid)
+    assert done.out.startswith(f"Revoked: {kid}. Sessions that ended with it: 0.")
+    assert database("keys", "revoke", "nothing").code == 1

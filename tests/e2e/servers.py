@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import resource
 import socket
@@ -17,7 +18,7 @@ from typing import Any
 
 import httpx
 
-COMMAND = (sys.executable, "-c", "from doorward.cli import main; main()", "serve")
+COMMAND = (sys.executable, "-c", "from doorward.cli import main; main()")
 READY_WITHIN_SECONDS = 60
 ADA = {"email": "ada@example.com", "password": "seven green kettles whistle at dawn"}
 
@@ -33,7 +34,7 @@ class Server:
     def __init__(self, folder: Path, **settings: str) -> None:
         self.database = folder / "doorward.db"
         self._folder = folder
-        self._port = _free_port()
+        self._port = free_port()
         self.address = f"http://127.0.0.1:{self._port}"
         plain = {name: value for name, value in os.environ.items() if not name.startswith("DOORWARD_")}
         given = {"RATE_LIMITS": "off", "INSECURE_FAST_HASHING": "on", "SECRET": "the secret of a deployment in tests"}
@@ -47,7 +48,7 @@ class Server:
         """Start, and come back once it answers."""
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: ASYNC220 -- to start it takes no time; what does is awaited below
-                [*COMMAND, "--port", str(self._port), "--database", f"sqlite:///{self.database}"],
+                [*COMMAND, "serve", "--port", str(self._port), "--database", f"sqlite:///{self.database}"],
                 cwd=self._folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -70,6 +71,20 @@ class Server:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def command(self, *arguments: str) -> Any:
+        """What a command of the operator says in JSON."""
+        done = subprocess.run(
+            [*COMMAND, *arguments, "--database", f"sqlite:///{self.database}"],
+            cwd=self._folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=READY_WITHIN_SECONDS,
+        )
+        return json.loads(done.stdout)
 
     @contextmanager
     def full_disk(self) -> Iterator[None]:
@@ -107,7 +122,7 @@ class Server:
         return {action for (action,) in found}
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         return int(listening.getsockname()[1])

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from doorward import errors
 from doorward.http import errors as http_errors
-from doorward.http.message import LARGEST_BODY
+from doorward.http.message import LARGEST_BODY, Request
 from doorward.http.operation import AnyOperation
 from doorward.http.operations import TABLE
 from doorward.http.problems import oauth_problem_of, problem_of, status_of
@@ -173,8 +174,6 @@ async def test_an_unknown_query_parameter_is_refused(session_world: World) -> No
 
 
 def every_error() -> list[errors.DoorwardError]:
-    from datetime import timedelta
-
     wait = timedelta(seconds=2.1)
     return [
         errors.NotAuthenticated(),
@@ -186,6 +185,7 @@ def every_error() -> list[errors.DoorwardError]:
         errors.ConflictingCredentials(),
         errors.CsrfFailed("origin"),
         errors.NotPermitted(),
+        errors.InsufficientAuthentication(wait),
         errors.NotFound(),
         errors.EmailTaken(),
         errors.WeakPassword(["Add a word."]),
@@ -203,6 +203,30 @@ def every_error() -> list[errors.DoorwardError]:
         http_errors.UnsupportedGrantType(),
         http_errors.InvalidClient(),
     ]
+
+
+BEARER = Request(method="GET", path="/", headers={"authorization": "Bearer x"})
+COOKIE = Request(method="GET", path="/", headers={"cookie": "x=y"})
+
+
+@pytest.mark.rfc("9470", "3")
+@pytest.mark.parametrize("request_", [BEARER, COOKIE, None])
+def test_where_signing_in_again_helps_the_answer_says_so(request_: Request | None) -> None:
+    answer = problem_of(errors.InsufficientAuthentication(timedelta(minutes=5)), request_)
+    assert answer.status == 401
+    challenge = 'Bearer error="insufficient_user_authentication", max_age="300"'
+    assert answer.values("www-authenticate") == [challenge]
+    body = json.loads(answer.body)
+    assert (body["code"], body["max_age"]) == ("insufficient_user_authentication", 300)
+
+
+@pytest.mark.rfc("6750", "3.1")
+def test_which_scopes_are_needed_is_told_to_whoever_may_ask_for_them() -> None:
+    lacking = errors.NotPermitted(scopes={"write", "read"})
+    challenge = 'Bearer error="insufficient_scope", scope="read write"'
+    assert problem_of(lacking, BEARER).values("www-authenticate") == [challenge]
+    assert problem_of(lacking, COOKIE).values("www-authenticate") == []
+    assert problem_of(errors.NotPermitted(), BEARER).values("www-authenticate") == []
 
 
 @pytest.mark.rfc("9457", "3.1")

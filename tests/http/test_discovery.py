@@ -33,7 +33,7 @@ async def test_the_metadata_names_what_there_is_by_the_issuers_address(path: str
             "id_token_signing_alg_values_supported": ["ES256"],
             "token_endpoint_auth_methods_supported": ["none"],
             "revocation_endpoint_auth_methods_supported": ["none"],
-            "introspection_endpoint_auth_methods_supported": ["Bearer"],
+            "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "Bearer"],
             "scopes_supported": ["posts:read", "posts:write"],
         }
 

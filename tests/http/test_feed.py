@@ -201,6 +201,39 @@ async def test_streams_end_when_the_server_closes() -> None:
         await stream.until_over()
 
 
+@pytest.mark.parametrize("path", [STREAM, DIGEST])
+async def test_who_may_not_read_does_not_even_learn_how_the_server_is(world: World, path: str) -> None:
+    hub = world.auth.deployment.hub
+    assert world.auth._watching is not None
+    world.auth._watching.cancel()  # it would read in between
+    hub._most_readers, hub._known = 0, None
+    known = await world.client().get(path, bearer=ADMIN_KEY)
+    assert known.status == 503
+    assert known.values("retry-after")
+    refused = [
+        await world.client().request(method, path, bearer=bearer, headers={"if-none-match": "*"})
+        for method in ("GET", "HEAD")
+        for bearer in (None, "nonsense", "dwv_" + "A" * 40)
+    ]
+    assert {answer.status for answer in refused} == {401}
+    for answer in refused:
+        assert not {"etag", "retry-after", "doorward-as-of", "doorward-now"} & {name for name, _ in answer.headers}
+    assert hub.readers == 0
+
+
+async def test_a_host_where_nobody_watches_has_no_feed(world: World) -> None:
+    object.__setattr__(world.auth.deployment, "watches", False)
+    assert (await world.client().get(STREAM, bearer=ADMIN_KEY)).status == 503
+
+
+async def test_a_place_is_free_again_when_its_reader_has_gone(world: World) -> None:
+    world.auth.deployment.hub._most_readers = 1
+    for _ in range(3):
+        async with following(world, ADMIN_KEY) as stream:
+            assert stream.status == 200
+            assert await stream.next() is not None
+
+
 # The digests
 
 
@@ -223,8 +256,18 @@ async def test_digests_that_are_known_are_not_sent_again_but_their_age_is(world:
         assert (answer.status, answer.body, answer.values("etag")) == (304, b"", [etag])
         as_of, now = (parse_instant(answer.values(name)[0]) for name in ("doorward-as-of", "doorward-now"))
         assert as_of <= now
+    assert (await client.get(DIGEST, bearer=ADMIN_KEY, headers={"if-none-match": "*"})).status == 304
     signed_in, body = await world.signed_in()
     await signed_in.delete("/v1/sessions/current", bearer=body["access_token"])
     answer = await client.get(DIGEST, bearer=ADMIN_KEY, headers={"if-none-match": etag})
     assert answer.status == 200
     assert answer.values("etag") != [etag]
+
+
+async def test_the_head_of_the_digests_is_that_of_the_digests(world: World) -> None:
+    client = world.client()
+    full = await client.get(DIGEST, bearer=ADMIN_KEY)
+    head = await client.request("HEAD", DIGEST, bearer=ADMIN_KEY)
+    assert (head.status, head.body, head.values("etag")) == (200, b"", full.values("etag"))
+    again = await client.request("HEAD", DIGEST, bearer=ADMIN_KEY, headers={"if-none-match": full.values("etag")[0]})
+    assert again.status == 304

@@ -34,6 +34,7 @@ CONTRACT = {
     ("POST", "/v1/revoke"),
     ("POST", "/v1/introspect"),
     ("GET", "/v1/status/{id}"),
+    ("GET", "/v1/check"),
     ("GET", "/v1/revocations"),
     ("GET", "/v1/revocations/digest"),
     ("GET", "/v1/admin/accounts"),

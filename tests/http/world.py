@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Unpack
 
 from doorward.accounts.model import AccountChange
 from doorward.audit.model import Actor
 from doorward.doorward import Doorward
+from doorward.http.api import HostedPages
 from doorward.http.message import Request
 from doorward.options import OptionFields
 from doorward.secret import Secret
@@ -78,7 +80,9 @@ async def sign_in(client: CookieClient, email: str = "ada@example.com", *, carri
 
 
 @asynccontextmanager
-async def a_world(**options: Unpack[OptionFields]) -> AsyncIterator[World]:
+async def a_world(
+    *, pages: HostedPages | None = None, geo_database: Path | None = None, **options: Unpack[OptionFields]
+) -> AsyncIterator[World]:
     clock, bugs = Clock(), Bugs()
     fixed: OptionFields = {
         "issuer": ISSUER,
@@ -87,15 +91,18 @@ async def a_world(**options: Unpack[OptionFields]) -> AsyncIterator[World]:
         "insecure_fast_hashing": True,
     }
     fixed.update(options)
-    auth = Doorward("memory:", secret="s" * 40, clock=clock, **fixed)
-    world = World(auth=auth, clock=clock, app=DoorwardApp(auth, metrics=lambda: b"# none\n"), bugs=bugs)
-    log = logging.getLogger("doorward.http.api")
-    log.addHandler(bugs)
+    auth = Doorward("memory:", secret="s" * 40, clock=clock, geo_database=geo_database, **fixed)
+    app = DoorwardApp(auth, metrics=lambda: b"# none\n", pages=pages)
+    world = World(auth=auth, clock=clock, app=app, bugs=bugs)
+    logs = [logging.getLogger("doorward.http.api"), logging.getLogger("doorward.pages")]
+    for log in logs:
+        log.addHandler(bugs)
     try:
         async with auth:
             yield world
     finally:
-        log.removeHandler(bugs)
+        for log in logs:
+            log.removeHandler(bugs)
     assert bugs.found == []
 
 

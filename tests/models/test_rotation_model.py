@@ -5,79 +5,14 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-MODEL = Path(__file__).parents[2] / "models" / "rotation.pml"
-SECONDS = 60
-MEBIBYTES = 1024
-DEEPEST = 20_000
-ROOM = 21  # the logarithm of the size of the table of states
+from tests.models.checker import Model, needs_the_checker
 
-MISSING = [tool for tool in ("spin", "gcc") if shutil.which(tool) is None]
-pytestmark = pytest.mark.skipif(
-    bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (Debian: apt-get install spin gcc libc6-dev)"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What an exhaustive search came to.
-
-    Args:
-        errors: how many violations it stopped at: none or one.
-        broken: the text of the assertion that does not hold, or nothing.
-        complete: whether every state was visited, within depth and memory.
-        report: all that the checker wrote.
-    """
-
-    errors: int
-    broken: str
-    complete: bool
-    report: str
-
-
-def search(folder: Path, choice: str, *, optimise: str = "-Og") -> Verdict:
-    """Visit every state of the model, or stop at the first that breaks a rule.
-
-    Args:
-        folder: an empty one to compile in.
-        choice: words of the model, with blanks between them: ``"KEYED UP=2 DOWN=0"``.
-        optimise: the compiler's word for how hard it tries; not at all is quicker where a violation is near.
-    """
-    defines = [f"-D{word}" for word in choice.split()]
-    source = shutil.copy(MODEL, folder)
-    spin = ["spin", "-a", *defines, Path(source).name]
-    # No reduction: it gains nothing where every step touches the row, and a full search is the plainer claim.
-    gcc = ["gcc", optimise, "-w", "-DSAFETY", "-DNOREDUCE", "-DNOFAIR", f"-DMEMLIM={MEBIBYTES}", "-o", "pan", "pan.c"]
-    for command in (spin, gcc):
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-    pan = [str(folder / "pan"), f"-m{DEEPEST}", f"-w{ROOM}", "-n"]
-    done = subprocess.run(pan, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False)
-    report = done.stdout + done.stderr
-    counted = re.search(r"errors: (\d+)", report)
-    assert counted is not None, report
-    broken = re.search(r"assertion violated (.*) \(at depth", report)
-    truncated = ("max search depth too small", "out of memory", "memory bound", "MEMLIM", "Search not completed")
-    return Verdict(
-        errors=int(counted[1]),
-        broken=broken[1] if broken else "",
-        complete=not any(sign in report for sign in truncated),
-        report=report,
-    )
-
-
-def breaks(folder: Path, choice: str, rule: str) -> None:
-    verdict = search(folder, choice, optimise="-O0")
-    assert verdict.errors > 0, verdict.report
-    assert verdict.broken.endswith(f"||{rule})"), verdict.report
-
+pytestmark = needs_the_checker
+ROTATION = Model("rotation.pml")
 
 SCENARIOS = {
     "tabs with a key, ways of one tick each": "KEYED",
@@ -109,10 +44,7 @@ SCENARIOS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("choice", SCENARIOS.values(), ids=SCENARIOS)
 def test_no_interleaving_breaks_a_rule(choice: str, tmp_path: Path) -> None:
-    verdict = search(tmp_path, choice)
-
-    assert verdict.errors == 0, verdict.report
-    assert verdict.complete, verdict.report
+    ROTATION.holds(tmp_path, choice)
 
 
 # Bugs that the field really had.  A scenario with one of them must lose the rule beside it.
@@ -197,7 +129,7 @@ BUGS = {
 
 @pytest.mark.parametrize(("choice", "rule"), BUGS.values(), ids=BUGS)
 def test_a_seeded_bug_breaks_its_rule(choice: str, rule: str, tmp_path: Path) -> None:
-    breaks(tmp_path, choice, rule)
+    ROTATION.breaks(tmp_path, choice, rule)
 
 
 # Where the sentences of the protocol promise more than its table keeps, and what would keep them.
@@ -225,16 +157,13 @@ WOULD_KEEP_IT = {
 
 @pytest.mark.parametrize(("choice", "rule"), PROMISED_TOO_MUCH.values(), ids=PROMISED_TOO_MUCH)
 def test_a_counterexample_to_the_protocol_is_known(choice: str, rule: str, tmp_path: Path) -> None:
-    breaks(tmp_path, choice, rule)
+    ROTATION.breaks(tmp_path, choice, rule)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("choice", WOULD_KEEP_IT.values(), ids=WOULD_KEEP_IT)
 def test_a_counterexample_to_the_protocol_has_a_remedy(choice: str, tmp_path: Path) -> None:
-    verdict = search(tmp_path, choice)
-
-    assert verdict.errors == 0, verdict.report
-    assert verdict.complete, verdict.report
+    ROTATION.holds(tmp_path, choice)
 
 
 # A row of the table that no scenario comes to would be checked by nothing.
@@ -255,4 +184,4 @@ ROWS = {
 
 @pytest.mark.parametrize(("row", "choice"), ROWS.items(), ids=ROWS)
 def test_a_row_of_the_table_is_reached(row: str, choice: str, tmp_path: Path) -> None:
-    breaks(tmp_path, f"{choice} REACH={row}", "never_reached")
+    ROTATION.breaks(tmp_path, f"{choice} REACH={row}", "never_reached")

@@ -272,10 +272,13 @@ async def test_there_are_so_many_readers_and_no_more_until_one_goes() -> None:
     hub.admit(None)
 
 
-def test_a_host_without_an_event_loop_keeps_nothing_for_readers() -> None:
-    hub = a_hub(most_readers=0)
-    hub.live.merge(several(3))
-    assert (len(hub.live), len(hub._ring), hub._sums) == (3, 0, {})
+def test_a_host_without_an_event_loop_keeps_no_frames_and_answers_digests_all_the_same() -> None:
+    silent, streaming = a_hub(most_readers=0), a_hub()
+    for hub in (silent, streaming):
+        hub.live.merge(several(3))
+        hub.read(as_of=NOW, asked_at=0.0)
+    assert (len(silent._ring), silent.streams) == (0, False)
+    assert silent.heartbeat.digests == streaming.heartbeat.digests
 
 
 # Ending
@@ -297,3 +300,21 @@ async def test_a_reader_whose_credential_is_gone_is_ended_and_the_others_are_not
 async def until_over(reader: Reader) -> None:
     async for _ in reader:
         pass
+
+
+# Measuring
+
+
+async def test_an_observer_is_told_when_by_the_stores_clock_and_of_what() -> None:
+    ticks = Clockwork()
+    hub = a_hub(ticks=ticks, read=False)
+    seen: list[Any] = []
+    hub.observer = lambda now, changes: seen.append((now, changes))
+    hub.live.merge([an_entry("before the store was read")])
+    assert seen == []
+    hub.read(as_of=NOW, asked_at=ticks())
+    ticks.seconds += 0.25
+    entry = an_entry("a")
+    hub.live.merge([entry])
+    hub.live.merge([entry])
+    assert seen == [(NOW + timedelta(seconds=0.25), ((None, entry),))]

@@ -36,6 +36,7 @@ from doorward.wire.refresh_token import RefreshToken, parse_refresh_token, write
 from tests.rotation.machine import POLICY
 from tests.rotation.reference import name_of_store
 from tests.rotation.world import UNKNOWN, Answer, Crash, Interlude, secret_of
+from tests.valkey import ValkeyServer
 
 SECRET = "a secret of the deployment, long enough"
 ORIGIN = Origin(ip="192.0.2.1", user_agent="Tester/1.0")
@@ -102,13 +103,21 @@ class Real:
     """The flow of a deployment over a store."""
 
     def __init__(
-        self, name: str, database: str, account: Account, *, clock: Callable[[], datetime], heal: bool
+        self,
+        name: str,
+        database: str,
+        account: Account,
+        *,
+        clock: Callable[[], datetime],
+        heal: bool,
+        redis: str | None = None,
     ) -> None:
         self.name = name
         self._clock = clock
         self._doorward = Doorward(
             database,
             secret=SECRET,
+            redis=redis,
             blocking=True,
             clock=clock,
             entropy=SeededEntropy(),
@@ -338,10 +347,19 @@ def _copied(tables: Tables) -> Tables:
 class InSqlite(Real):
     """Over SQLite."""
 
-    def __init__(self, account: Account, *, path: Path, clock: Callable[[], datetime], heal: bool) -> None:
+    def __init__(
+        self,
+        account: Account,
+        *,
+        path: Path,
+        clock: Callable[[], datetime],
+        heal: bool,
+        name: str = "sqlite",
+        redis: str | None = None,
+    ) -> None:
         self._path = path
         self._saved = sqlite3.connect(":memory:")
-        super().__init__("sqlite", f"sqlite:///{path}", account, clock=clock, heal=heal)
+        super().__init__(name, f"sqlite:///{path}", account, clock=clock, heal=heal, redis=redis)
         self.save()
 
     def close(self) -> None:
@@ -359,6 +377,32 @@ class InSqlite(Real):
     def restore(self) -> None:
         with closing(sqlite3.connect(self._path)) as connection:
             self._saved.backup(connection)
+
+
+class InRedis(InSqlite):
+    """Sessions in Redis, the rest in SQLite."""
+
+    def __init__(
+        self, account: Account, *, path: Path, server: ValkeyServer, clock: Callable[[], datetime], heal: bool
+    ) -> None:
+        self._server = server
+        super().__init__(account, path=path, clock=clock, heal=heal, name="redis", redis=server.emptied())
+
+    def content(self) -> object:
+        return super().content(), self._dumped()
+
+    def save(self) -> None:
+        super().save()
+        self._dump = self._dumped()
+
+    def restore(self) -> None:
+        super().restore()
+        self._server.say("FLUSHALL")
+        for name, value in self._dump.items():
+            self._server.say("RESTORE", name, 0, value)
+
+    def _dumped(self) -> dict[str, bytes]:
+        return {name: self._server.say("DUMP", name) for name in self._server.keys()}  # noqa: SIM118 -- no mapping
 
 
 class InPostgres(Real):

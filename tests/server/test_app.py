@@ -12,7 +12,9 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from doorward.audit.model import Actor, Origin
 from doorward.ports import Removed
+from doorward.secret import Secret
 from doorward.server import protocol
 from doorward.server.app import MOST_BATCHES, ServerApp
 from doorward.server.protocol import BoundedProtocol
@@ -64,6 +66,28 @@ async def test_the_lifespan_opens_and_closes(monkeypatch: pytest.MonkeyPatch, tm
     app = an_app(monkeypatch, tmp_path)
     assert await lifespan(app) == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
     assert not app.auth.is_open
+
+
+async def test_what_the_feed_does_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    app = an_app(monkeypatch, tmp_path, strategy="session")
+    async with app.life():
+        password = Secret("a walrus in seven teapots")
+        await app.auth.sign_up(email="ada@example.com", password=password, actor=Actor())
+        signed_in = await app.auth.sign_in(email="ada@example.com", password=password, origin=Origin())
+        for _ in range(3):
+            await app.auth.authenticate(handle=signed_in.credentials.handle)
+        reader = app.auth.deployment.hub.admit(None)
+        await app.auth.end_session(signed_in.session.id, account_id=None, actor=Actor())
+        text = app._metrics.text().decode()
+        await reader.aclose()
+    for line in (
+        "doorward_live_revocations 1.0", "doorward_feed_readers 1.0", "doorward_revocation_told_seconds_count 1.0",
+        'doorward_revocation_told_seconds_bucket{le="5.0"} 1.0',
+        'doorward_cache_lookups_total{cache="sessions",outcome="hit"} 2.0',
+        'doorward_cache_lookups_total{cache="sessions",outcome="miss"} 1.0',
+    ):  # fmt: skip
+        assert line in text, line
+    assert "doorward_live_revocations 1.0" in app._metrics.text().decode()
 
 
 async def test_a_database_that_cannot_be_used_fails_the_start_with_its_remedy(

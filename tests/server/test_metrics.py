@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from doorward.ports import Removed
-from doorward.server.metrics import MOST_OPERATIONS, Metrics
+from doorward.server.metrics import MOST_OPERATIONS, Metrics, Readings
 
 
 def text_of(metrics: Metrics) -> str:
@@ -27,15 +30,62 @@ def test_operations_are_counted_by_name_and_status_and_timed() -> None:
     assert 'doorward_operation_seconds_bucket{le="0.05",operation="sign_in"} 3.0' in text
 
 
-def test_housekeeping_and_the_live_set_are_counted() -> None:
-    live = [1, 2, 3]
-    metrics = Metrics(live=lambda: len(live))
+def test_housekeeping_is_counted() -> None:
+    metrics = Metrics()
     metrics.removed(Removed(sessions=4, audit_events=2))
-    live.append(4)
     text = text_of(metrics)
     assert 'doorward_removed_rows_total{kind="sessions"} 4.0' in text
     assert 'doorward_removed_rows_total{kind="audit_events"} 2.0' in text
-    assert "doorward_live_revocations 4.0" in text
+
+
+def readings(**changes: Any) -> Readings:
+    fields: dict[str, Any] = {
+        "staleness": timedelta(seconds=0.25),
+        "live_revocations": 4,
+        "readers": 2,
+        "readers_cut": 1,
+        "hits": {"sessions": 10, "tokens": 20},
+        "misses": {"sessions": 1, "tokens": 2},
+    }
+    return Readings(**fields | changes)
+
+
+def test_what_is_known_of_revocations_and_who_reads_it_is_shown_as_of_now() -> None:
+    seen = [readings(), readings(live_revocations=5, readers_cut=3, hits={"sessions": 15, "tokens": 20})]
+    metrics = Metrics(lambda: seen.pop(0))
+    first = text_of(metrics)
+    for line in (
+        "doorward_live_revocations 4.0", "doorward_revocations_staleness_seconds 0.25", "doorward_feed_readers 2.0",
+        "doorward_feed_readers_cut_total 1.0", 'doorward_cache_lookups_total{cache="sessions",outcome="hit"} 10.0',
+        'doorward_cache_lookups_total{cache="tokens",outcome="miss"} 2.0',
+    ):  # fmt: skip
+        assert line in first, line
+    again = text_of(metrics)
+    assert "doorward_live_revocations 5.0" in again
+    assert "doorward_feed_readers_cut_total 3.0" in again
+    assert 'doorward_cache_lookups_total{cache="sessions",outcome="hit"} 15.0' in again
+    assert 'doorward_cache_lookups_total{cache="tokens",outcome="hit"} 20.0' in again
+
+
+def test_a_count_that_begins_anew_never_goes_back() -> None:
+    seen = [readings(readers_cut=5), readings(readers_cut=2)]
+    metrics = Metrics(lambda: seen.pop(0))
+    text_of(metrics)
+    assert "doorward_feed_readers_cut_total 7.0" in text_of(metrics)
+
+
+def test_a_server_that_knows_nothing_is_infinitely_stale_and_one_that_is_closed_says_nothing() -> None:
+    assert "doorward_revocations_staleness_seconds +Inf" in text_of(Metrics(lambda: readings(staleness=None)))
+    assert "doorward_revocations_staleness_seconds 0.0" in text_of(Metrics(lambda: None))
+
+
+def test_how_long_revocations_take_to_readers_is_a_distribution() -> None:
+    metrics = Metrics()
+    for seconds in (0.0008, 0.8, -0.1):
+        metrics.told(timedelta(seconds=seconds))
+    text = text_of(metrics)
+    assert 'doorward_revocation_told_seconds_bucket{le="0.001"} 2.0' in text
+    assert "doorward_revocation_told_seconds_count 3.0" in text
 
 
 def test_the_process_is_measured() -> None:

@@ -23,8 +23,9 @@ from doorward.errors import (
 from doorward.options import Strategy
 from doorward.ports import Store
 from doorward.secret import Secret
-from doorward.sessions.flow import CARRIERS, authenticate_token
+from doorward.sessions.flow import authenticate_token
 from doorward.sessions.model import EndReason
+from doorward.sessions.signing_in import CARRIERS
 from doorward.testing import FakeClock
 from tests.sessions.deployments import (
     ACTOR,

@@ -16,8 +16,9 @@ from doorward.doorward import Doorward
 from doorward.errors import Busy, InvalidGrant, SessionEnded, StoreUnavailable
 from doorward.rotation.flow import refresh
 from doorward.secret import Secret
-from doorward.sessions.flow import authenticate, authenticate_token, sign_in
+from doorward.sessions.flow import authenticate, authenticate_token
 from doorward.sessions.model import EndReason
+from doorward.sessions.signing_in import sign_in
 from doorward.testing import FakeClock
 from tests.sessions import deployments
 from tests.sessions.deployments import (

@@ -15,8 +15,8 @@ from doorward.doorward import Doorward
 from doorward.errors import InvalidCredentials, InvalidToken, NotAuthenticated, SessionEnded, StoreUnavailable
 from doorward.options import Strategy
 from doorward.secret import Secret
-from doorward.sessions.flow import sign_in as sign_in_flow
 from doorward.sessions.model import AccountMoved, EndReason
+from doorward.sessions.signing_in import sign_in as sign_in_flow
 from doorward.testing import FakeClock
 from tests.sessions.deployments import (
     ACTOR,

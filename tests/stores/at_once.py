@@ -12,8 +12,10 @@ from doorward.testing.store_suite import StoreSuite
 
 T = TypeVar("T")
 
-# The address of a store, then keys of sessions; presents the first generation of each when it is given a line.
+# The address of a store, then keys of sessions; presents the first generation of each when it is given a line.  Where
+# REDIS_URL is set, sessions are there.
 PRESENTING = """
+import os
 import sys
 from datetime import timedelta
 from doorward.audit.model import Actor
@@ -22,7 +24,7 @@ from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.stores import open_store
 
 policy = RefreshPolicy(**dict.fromkeys(("grace", "rest", "window", "idle"), timedelta(hours=1)))
-store = open_store(sys.argv[1], blocking=True)
+store = open_store(sys.argv[1], blocking=True, redis_url=os.environ.get('REDIS_URL'))
 run_blocking(store.open())
 taken = 0
 for key in map(int, sys.argv[2:]):

@@ -14,7 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorward.doorward import Doorward
+from doorward.errors import SessionEnded
+from doorward.options import Strategy
 from doorward.revocation.model import Kind, LiveSet, Revocation
+from doorward.secret import Secret
 from doorward.sessions.model import EndReason
 from doorward.stores import open_announcements
 from doorward.stores.sql import announcing
@@ -202,8 +205,16 @@ async def test_an_engine_that_is_away_is_asked_again_and_told_of_once(caplog: py
 
 
 @asynccontextmanager
-async def a_server(address: str) -> AsyncIterator[Doorward]:
-    async with Doorward(address, secret=SECRET, rate_limits=False, insecure_fast_hashing=True, strategy="jwt") as auth:
+async def a_server(address: str, *, strategy: Strategy = "jwt") -> AsyncIterator[Doorward]:
+    async with Doorward(
+        address,
+        secret=SECRET,
+        rate_limits=False,
+        insecure_fast_hashing=True,
+        strategy=strategy,
+        # Fresh for longer than any test takes: how fast one runs decides nothing.
+        max_staleness=timedelta(minutes=15),
+    ) as auth:
         yield auth
 
 
@@ -228,7 +239,7 @@ async def test_another_server_learns_of_a_sign_out_announced_or_not(
     if announced:
         no_reading(monkeypatch)
     else:
-        monkeypatch.setattr("doorward.doorward.open_announcements", lambda _: None)
+        monkeypatch.setattr("doorward.doorward.open_announcements", lambda *_, **__: None)
     async with a_server(address) as one, a_server(address) as other:
         await one.sign_up(email="ada@example.com", password=PASSWORD, actor=ACTOR)
         if announced:
@@ -236,6 +247,67 @@ async def test_another_server_learns_of_a_sign_out_announced_or_not(
         signed_in = await one.sign_in(email="ada@example.com", password=PASSWORD, origin=HOME)
         await one.end_session(signed_in.session.id, account_id=None, reason=EndReason.ADMIN, actor=ACTOR)
         await until_it_knows(other.deployment.live, signed_in.session.id)
+
+
+async def a_cookie_in_memory(one: Doorward, other: Doorward) -> tuple[Secret, str]:
+    """A cookie that the other server answers from memory, and the id of its session."""
+    await one.sign_up(email="ada@example.com", password=PASSWORD, actor=ACTOR)
+    signed_in = await one.sign_in(email="ada@example.com", password=PASSWORD, origin=HOME)
+    handle = signed_in.credentials.handle
+    assert handle is not None
+    for server in (one, other):
+        await server.authenticate(handle=handle)
+        hits = server.deployment.cookies.hits
+        await server.authenticate(handle=handle)
+        assert server.deployment.cookies.hits == hits + 1
+    return handle, signed_in.session.id
+
+
+@pytest.mark.parametrize("way", ["announced", "read", "stale"])
+async def test_a_cookie_that_another_server_answers_from_memory_is_refused_there(
+    address: str, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    if way != "read":
+        no_reading(monkeypatch)
+    if way != "announced":
+        monkeypatch.setattr("doorward.doorward.open_announcements", lambda _: None)
+    async with a_server(address, strategy="session") as one, a_server(address, strategy="session") as other:
+        if way == "announced":
+            await until_both_listen(address)
+        handle, session_id = await a_cookie_in_memory(one, other)
+        await one.end_session(session_id, account_id=None, reason=EndReason.ADMIN, actor=ACTOR)
+        if way == "stale":
+            # Neither told nor able to read: as soon as it is not fresh any more, it asks.
+            assert (await other.authenticate(handle=handle)).session_id == session_id
+            other.deployment.freshness.known_as_of = None
+        else:
+            await until_it_knows(other.deployment.live, session_id)
+        with pytest.raises(SessionEnded, match="admin"):
+            await other.authenticate(handle=handle)
+
+
+async def test_another_server_drops_a_revoked_key_as_it_hears_of_it(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_reading(monkeypatch)
+    async with a_server(address) as one, a_server(address) as other:
+        await until_both_listen(address)
+        await one.sign_up(email="ada@example.com", password=PASSWORD, actor=ACTOR)
+        signed_in = await one.sign_in(email="ada@example.com", password=PASSWORD, origin=HOME)
+        assert signed_in.credentials.access_token is not None
+        token, kid = signed_in.credentials.access_token.text, one.deployment.desk.signing_key.kid
+        await other.authenticate(bearer=token)
+        await one.revoke_key(kid, actor=ACTOR)
+        async with asyncio.timeout(30):
+            while kid not in other.deployment.live.keys:  # noqa: ASYNC110 -- as above
+                await asyncio.sleep(0.005)
+        # At once: it does not wait for its next look at the keys.
+        with pytest.raises(SessionEnded, match="key_revoked"):
+            await other.authenticate(bearer=token)
+        async with asyncio.timeout(30):
+            while not other.deployment.desk.ready:  # noqa: ASYNC110 -- as above
+                await asyncio.sleep(0.005)
+        assert other.deployment.desk.signing_key.kid == one.deployment.desk.signing_key.kid != kid
 
 
 async def until_both_listen(address: str) -> None:

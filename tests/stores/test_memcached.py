@@ -18,6 +18,7 @@ from doorward.testing.store_suite.revocations import RevocationCases
 from doorward.testing.store_suite.sessions import SessionCases
 from tests.memcached import MemcachedServer
 from tests.stores.cached import known_by, patient
+from tests.stores.new_file import a_new_file
 
 __all__ = ["patient"]
 
@@ -34,7 +35,7 @@ class BeforeSqlite:
     def make_store(self, clock: FakeClock, tmp_path: Path) -> Store:
         known = known_by(clock)
         return open_store(
-            f"sqlite:///{tmp_path}/doorward.db",
+            a_new_file(tmp_path),
             clock=clock,
             memcached_url=self.memcached_url,
             knowledge=lambda: known,
@@ -59,7 +60,7 @@ class TestCachedHandles(BeforeSqlite, AccountCases, SessionCases, RevocationCase
 
 
 def test_a_blocking_store_keeps_away_from_the_cache(tmp_path: Path) -> None:
-    store = open_store(f"sqlite:///{tmp_path}/doorward.db", blocking=True, memcached_url="memcached://127.0.0.1:1")
+    store = open_store(a_new_file(tmp_path), blocking=True, memcached_url="memcached://127.0.0.1:1")
     assert not isinstance(store, CachedSqlStore)
     with pytest.raises(ConfigurationError):
-        open_store(f"sqlite:///{tmp_path}/doorward.db", blocking=True, memcached_url="redis://127.0.0.1:1")
+        open_store(a_new_file(tmp_path), blocking=True, memcached_url="redis://127.0.0.1:1")

@@ -10,6 +10,7 @@ from doorward.stores import open_store
 from doorward.testing import FakeClock
 from doorward.testing.store_suite import StoreSuite
 from tests.stores.at_once import InThreads
+from tests.stores.new_file import a_new_file
 from tests.valkey import ValkeyCluster, ValkeyServer, a_cluster, missing
 
 
@@ -31,7 +32,7 @@ class OnRedis(StoreSuite):
         self.redis_url = valkey.emptied()
 
     def make_store(self, clock: FakeClock, tmp_path: Path) -> Store:
-        return open_store(f"sqlite:///{tmp_path}/doorward.db", clock=clock, redis_url=self.redis_url)
+        return open_store(a_new_file(tmp_path), clock=clock, redis_url=self.redis_url)
 
 
 class TestRedisStore(OnRedis):
@@ -44,7 +45,7 @@ class TestBlockingRedisStore(InThreads, OnRedis):
     threads = 8
 
     def make_store(self, clock: FakeClock, tmp_path: Path) -> Store:
-        return open_store(f"sqlite:///{tmp_path}/doorward.db", clock=clock, redis_url=self.redis_url, blocking=True)
+        return open_store(a_new_file(tmp_path), clock=clock, redis_url=self.redis_url, blocking=True)
 
 
 class TestRedisClusterStore(OnRedis):

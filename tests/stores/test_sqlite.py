@@ -7,11 +7,12 @@ from doorward.stores import open_store
 from doorward.testing import FakeClock
 from doorward.testing.store_suite import StoreSuite
 from tests.stores.at_once import InThreads
+from tests.stores.new_file import a_new_file
 
 
 class TestSqliteStore(StoreSuite):
     def make_store(self, clock: FakeClock, tmp_path: Path) -> Store:
-        return open_store(f"sqlite:///{tmp_path}/doorward.db", clock=clock)
+        return open_store(a_new_file(tmp_path), clock=clock)
 
 
 class TestBlockingSqliteStore(InThreads):
@@ -20,4 +21,4 @@ class TestBlockingSqliteStore(InThreads):
     threads = 16
 
     def make_store(self, clock: FakeClock, tmp_path: Path) -> Store:
-        return open_store(f"sqlite:///{tmp_path}/doorward.db", clock=clock, blocking=True)
+        return open_store(a_new_file(tmp_path), clock=clock, blocking=True)

@@ -36,15 +36,6 @@ def test_a_token_is_remembered_and_another_is_not() -> None:
     assert [claims and claims.sub for claims in found] == ["acc_1", "acc_2", None, None, None, None]
 
 
-def test_all_are_forgotten_when_the_keys_change() -> None:
-    memory = VerifiedTokens(8)
-    for number in range(6):
-        memory.put(str(number), some_claims(), now=NOW)
-    memory.forget_all()
-    assert len(memory) == 0
-    assert [memory.get(str(number), now=NOW) for number in range(6)] == [None] * 6
-
-
 @given(st.integers(2, 9), st.lists(st.tuples(st.booleans(), st.integers(0, 20)), max_size=80))
 def test_the_memory_is_bounded_and_never_answers_with_another_token(limit: int, calls: list[tuple[bool, int]]) -> None:
     memory, put = VerifiedTokens(limit), set()

@@ -10,7 +10,7 @@ from typing import Any
 from doorward.verifier import replica as module
 from doorward.verifier.issuer_clock import IssuerClock
 from doorward.verifier.replica import Replica, Unchanged
-from doorward.wire.feed import Event, Heartbeat, Reading, Snapshot
+from doorward.wire.feed import Event, Heartbeat, Reading, Revoked, Snapshot
 from tests.verifier.world import SKEW, World
 
 SECOND = timedelta(seconds=1)
@@ -67,6 +67,15 @@ class ColdIsFresh(Replica):
 class EntriesDieByThisMachinesClock(Replica):
     def expire(self, *, at: float, wall: datetime) -> None:
         self.live.expire(now=wall)
+
+
+class TheLastOneHolds(Replica):
+    def receive(self, event: Event, *, at: float, wall: datetime) -> None:
+        super().receive(event, at=at, wall=wall)
+        if isinstance(event.frame, Revoked):
+            for entry in event.frame.revocations:
+                self.live._entries[entry.kind, entry.id] = entry
+                self.live._index(entry.kind)[entry.id] = entry.value
 
 
 class _BlindClock(IssuerClock):
@@ -196,6 +205,30 @@ def _an_hour_of_sleep(world: World) -> None:
     world.wait(SECOND)
 
 
+def _the_store_is_put_back(world: World) -> None:
+    world.balanced = 1
+    world.wait(5 * SECOND)
+    world.servers[1].reaches_store = False
+    world.end(announced=(0,))
+    world.wait(SECOND)
+    world.put_back(MINUTE)
+    world.servers[1].reaches_store = True
+    world.wait(20 * SECOND)
+
+
+def _two_versions_arrive_the_wrong_way_round(world: World) -> None:
+    world.wait(5 * SECOND)
+    first = world.end_account("ada")
+    world.stream_way = 2 * SECOND
+    second = world.end_account("ada")
+    world.announce(second, 0)
+    world.announce(second, 1)
+    world.wait(SECOND)
+    assert world.stream is not None
+    world.stream.in_flight.append((world.now, world.stream.server.event(Revoked(revocations=(first.entry,)))))
+    world.wait(20 * SECOND)
+
+
 def _a_server_forgets_to_tell(world: World) -> None:
     world.balanced = 0
     world.wait(5 * SECOND)
@@ -213,11 +246,12 @@ class Mistake:
     told: Callable[[World], None]
     replica: type[Replica] = Replica
     ticks_stop_in_sleep: bool = False
+    writes_back: bool = True
 
     def world(self, *, sound: bool) -> World:
         if sound:
             return World()
-        return World(self.replica, ticks_stop_in_sleep=self.ticks_stop_in_sleep)
+        return World(self.replica, ticks_stop_in_sleep=self.ticks_stop_in_sleep, writes_back=self.writes_back)
 
 
 MISTAKES = {
@@ -233,5 +267,9 @@ MISTAKES = {
     ),
     "a clock that is behind, trusted": Mistake(replica=AClockThatIsBehindIsTrusted, told=_the_clock_is_set_back),
     "ticks that stop while the machine sleeps": Mistake(ticks_stop_in_sleep=True, told=_an_hour_of_sleep),
+    "a store that is given nothing back": Mistake(writes_back=False, told=_the_store_is_put_back),
+    "what comes last replaces what came before": Mistake(
+        replica=TheLastOneHolds, told=_two_versions_arrive_the_wrong_way_round
+    ),
     "never asking for a snapshot again": Mistake(replica=StaleKnowledgeIsKeptByItsId, told=_a_server_forgets_to_tell),
 }

@@ -29,6 +29,27 @@ class FeedMachine(RuleBasedStateMachine):
     def end(self, announced: set[int], late: int) -> None:
         self.world.end(late=late * SECOND, announced=tuple(announced))
 
+    @rule(name=st.sampled_from(["ada", "bob"]), announced=st.sets(servers))
+    def end_account(self, name: str, announced: set[int]) -> None:
+        self.world.end_account(name, announced=tuple(announced))
+
+    @precondition(lambda self: self.world.committed)
+    @rule(data=st.data(), number=servers)
+    def announce_again(self, data: st.DataObject, number: int) -> None:
+        self.world.announce(data.draw(st.sampled_from(self.world.committed)), number)
+
+    @rule()
+    def repeat(self) -> None:
+        self.world.repeat_in_flight()
+
+    @rule()
+    def reorder(self) -> None:
+        self.world.reorder_in_flight()
+
+    @rule(seconds=st.sampled_from([1, 10, 600]))
+    def put_back(self, seconds: int) -> None:
+        self.world.put_back(seconds * SECOND)
+
     @rule(count=st.integers(2, 20))
     def end_many(self, count: int) -> None:
         for _ in range(count):

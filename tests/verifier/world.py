@@ -7,7 +7,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from doorward.ports import Snapshot as StoreSnapshot
 from doorward.revocation.model import Kind, LiveSet, Revocation
+from doorward.revocation.rules import was_put_back
 from doorward.verifier.replica import Replica, State, Topic
 from doorward.wire.feed import DIGEST_MARGIN, Event, Frame, Heartbeat, Reading, Revoked, Snapshot
 
@@ -22,10 +24,16 @@ GIVES_UP_AFTER = 5.0
 
 @dataclass
 class Ended:
-    """A session that has ended: its entry, when that committed, and until when its last token would live."""
+    """A session or an account that has ended.
+
+    Args:
+        entry: what says so.
+        committed_at: since when the bound counts; None while the store has lost it and who holds it has not read it.
+        exp: until when its last token would live.
+    """
 
     entry: Revocation
-    committed_at: datetime
+    committed_at: datetime | None
     exp: datetime
 
 
@@ -37,6 +45,7 @@ class Server:
     live: LiveSet = field(default_factory=LiveSet)
     as_of: datetime | None = None
     read_at: datetime | None = None
+    identity: int = 0
     started: int = 0
     number: int = 0
 
@@ -72,15 +81,26 @@ class World:
     Args:
         replica: the kind of replica, which may be a mistaken one.
         ticks_stop_in_sleep: use a clock that a suspended machine stops.
+        writes_back: servers give a store that was put back what it has lost.
     """
 
-    def __init__(self, replica: type[Replica] = Replica, *, seed: int = 0, ticks_stop_in_sleep: bool = False) -> None:
+    def __init__(
+        self,
+        replica: type[Replica] = Replica,
+        *,
+        seed: int = 0,
+        ticks_stop_in_sleep: bool = False,
+        writes_back: bool = True,
+    ) -> None:
         self.chance = random.Random(seed)
         self.now = NOON
         self.wall_offset = timedelta()
         self.slept = timedelta()
         self.ticks_stop_in_sleep = ticks_stop_in_sleep
+        self.writes_back = writes_back
         self.committed: list[Ended] = []
+        self.store = LiveSet()
+        self.identity = 0
         self.open: list[tuple[datetime, Ended]] = []  # transactions that will commit then
         self.servers = [Server("a"), Server("b")]
         self.balanced: int | None = None  # which server the balancer sends everything to; None: any
@@ -98,6 +118,7 @@ class World:
             tell=lambda topic, trouble: self.told.append((topic, trouble)),
         )
         self._ids = 0
+        self._versions: dict[str, int] = {}
 
     # Clocks
 
@@ -115,15 +136,53 @@ class World:
     def end(self, *, late: timedelta = timedelta(), announced: tuple[int, ...] = ()) -> Ended:
         """End a session, in a transaction that takes so long to commit, and announce it to these servers."""
         self._ids += 1
-        entry = Revocation(kind=Kind.SESSION, id=f"s{self._ids}", dies_at=self.now + LIFETIME + 2 * SKEW)
+        return self._end(Kind.SESSION, f"s{self._ids}", 1, late=late, announced=announced)
+
+    def end_account(self, name: str, *, announced: tuple[int, ...] = ()) -> Ended:
+        """End all sessions of an account: its version rises."""
+        self._versions[name] = version = self._versions.get(name, 0) + 1
+        return self._end(Kind.ACCOUNT, name, version, late=timedelta(), announced=announced)
+
+    def _end(self, kind: Kind, name: str, value: int, *, late: timedelta, announced: tuple[int, ...]) -> Ended:
+        entry = Revocation(kind=kind, id=name, value=value, dies_at=self.now + LIFETIME + 2 * SKEW)
         ended = Ended(entry=entry, committed_at=self.now + late, exp=self.now + late + LIFETIME)
-        self.open.append((ended.committed_at, ended))
+        self.open.append((self.now + late, ended))
         self._commit()
         if not late:
-            for server in (self.servers[number] for number in announced):
-                if server.up:
-                    self._learn(server, [entry])
+            for number in announced:
+                self.announce(ended, number)
         return ended
+
+    def announce(self, ended: Ended, number: int) -> None:
+        """An announcement arrives at a server: maybe late, maybe not for the first time, in whatever order."""
+        server = self.servers[number]
+        if server.up and ended.entry.dies_at > self.now:
+            self._learn(server, [ended.entry])
+
+    def repeat_in_flight(self) -> None:
+        """What is under way in the stream arrives twice."""
+        if self.stream is not None:
+            self.stream.in_flight.extend([(self._arrival(self.stream), event) for _, event in self.stream.in_flight])
+
+    def reorder_in_flight(self) -> None:
+        """What is under way in the stream arrives in another order."""
+        if self.stream is not None:
+            events = [event for _, event in self.stream.in_flight]
+            self.chance.shuffle(events)
+            times = [at for at, _ in self.stream.in_flight]
+            self.stream.in_flight = deque(zip(times, events, strict=True))
+
+    def put_back(self, span: timedelta) -> None:
+        """A backup takes the store's place: what was committed so recently is lost, and comes from who holds it."""
+        since = self.now - span
+        kept = LiveSet()
+        for ended in self.committed:
+            if ended.committed_at is not None and ended.committed_at <= since:
+                kept.merge([ended.entry])
+            else:
+                ended.committed_at = None
+        self.store = kept
+        self.identity += 1
 
     def crash(self, number: int) -> None:
         server = self.servers[number]
@@ -169,18 +228,18 @@ class World:
         if self.state is not State.FRESH:
             return
         for ended in self.committed:
-            late = self.now - ended.committed_at > MAX_STALENESS
+            late = ended.committed_at is not None and self.now - ended.committed_at > MAX_STALENESS
             alive = self.wall - SKEW < ended.exp
             if late and alive:
-                assert ended.entry.id in self.replica.live.sessions, f"{ended.entry.id} is accepted at {self.now}"
+                assert _holds(self.replica.live, ended.entry), f"{ended.entry.id} is accepted at {self.now}"
 
     def check_converged(self) -> None:
         assert self.state is State.FRESH, self.told[-5:]
-        held = {entry.id for entry in self.replica.live}
-        missing = {each.entry.id for each in self.committed if each.entry.dies_at > self.now} - held
+        due = [each.entry for each in self.committed if each.committed_at is not None and each.entry.dies_at > self.now]
+        missing = {entry.id for entry in due if not _holds(self.replica.live, entry)}
         assert not missing, missing
-        ended = {each.entry.id for each in self.committed}
-        assert held <= ended
+        ended = {(each.entry.kind, each.entry.id, each.entry.value) for each in self.committed}
+        assert {(entry.kind, entry.id, entry.value) for entry in self.replica.live} <= ended
 
     @property
     def state(self) -> State:
@@ -204,17 +263,32 @@ class World:
         for server in self.servers:
             due = server.read_at is None or (self.now - server.read_at).total_seconds() >= READ_EACH
             if server.up and server.reaches_store and due:
-                server.as_of = server.read_at = self.now
-                self._learn(server, [each.entry for each in self.committed if each.entry.dies_at > self.now])
-                server.live.expire(now=self.now)
+                self._read(server)
         self._serve_stream()
 
+    def _read(self, server: Server) -> None:
+        self.store.expire(now=self.now)
+        held = tuple(server.live)
+        read = StoreSnapshot(revocations=tuple(self.store), as_of=self.now, identity=str(self.identity))
+        if was_put_back(held, read, known=str(server.identity)):
+            if self.writes_back:
+                self.store.merge(entry for entry in held if entry.dies_at > self.now)
+            server.identity = self.identity
+        for ended in self.committed:
+            if ended.committed_at is None and _holds(server.live, ended.entry):
+                ended.committed_at = self.now  # from here on the bound counts again
+        server.as_of = server.read_at = self.now
+        self._learn(server, list(read.revocations))
+        server.live.expire(now=self.now)
+
     def _commit(self) -> None:
-        self.committed += [ended for at, ended in self.open if at <= self.now]
+        new = [ended for at, ended in self.open if at <= self.now]
+        self.committed += new
+        self.store.merge(ended.entry for ended in new)
         self.open = [(at, ended) for at, ended in self.open if at > self.now]
 
     def _learn(self, server: Server, entries: list[Revocation]) -> None:
-        new = tuple(entry for entry in entries if server.live.get(entry.kind, entry.id) != entry)
+        new = tuple(entry for entry in entries if not _holds(server.live, entry))
         server.live.merge(new)
         server.number += len(new)
         stream = self.stream
@@ -237,9 +311,11 @@ class World:
             self._send(stream, self._heartbeat(server))
 
     def _send(self, stream: Stream, frame: Frame) -> None:
+        stream.in_flight.append((self._arrival(stream), stream.server.event(frame)))
+
+    def _arrival(self, stream: Stream) -> datetime:
         # In order, however the way changes.
-        at = max(self.now + self.stream_way, stream.in_flight[-1][0] if stream.in_flight else self.now)
-        stream.in_flight.append((at, stream.server.event(frame)))
+        return max(self.now + self.stream_way, stream.in_flight[-1][0] if stream.in_flight else self.now)
 
     def _reading(self, server: Server) -> Reading:
         assert server.as_of is not None
@@ -290,3 +366,8 @@ class World:
         if question.answer is not None and question.returns_at is not None and self.now >= question.returns_at:
             self.question = None
             self.replica.answered(question.answer, asked_at=question.asked_ticks, at=self.ticks, wall=self.wall)
+
+
+def _holds(live: LiveSet, entry: Revocation) -> bool:
+    held = live.get(entry.kind, entry.id)
+    return held is not None and held.value >= entry.value and held.dies_at >= entry.dies_at

@@ -1,25 +1,36 @@
 """One application, under each framework and each strategy, through one list of scenarios; nothing else changes."""
 
 import re
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, get_args
 
 import pytest
 from fastapi import Depends, FastAPI
+from litestar import Litestar, get
+from litestar import Request as LitestarRequest
+from litestar.di import NamedDependency
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from doorward import Principal
 from doorward.accounts.model import AccountChange
 from doorward.audit.model import Actor
 from doorward.doorward import Doorward as AnyDoorward
 from doorward.options import Strategy
-from doorward.testing import Answer, CookieClient
+from doorward.testing import Answer, CookieClient, FakeClock
 from doorward.web.fastapi import Doorward as FastApiDoorward
+from doorward.web.litestar import Doorward as LitestarDoorward
+from doorward.web.starlette import Doorward as StarletteDoorward
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = {"fastapi": "examples/fastapi_app.py", "starlette": "examples/starlette_app.py"}
+EXAMPLES = {name: f"examples/{name}_app.py" for name in ("fastapi", "litestar", "starlette")}
 PERSON = {"email": "ada@example.com", "password": "a walrus in seven teapots"}
 IN_MEMORY = 'Doorward("memory:", strategy="{strategy}", insecure_fast_hashing=True, rate_limits=False)'
 
@@ -62,6 +73,7 @@ class Application:
         source, changed = re.subn(r'Doorward\("sqlite:///app\.db", strategy="hybrid"\)', wanted, source)
         assert changed == 1
         module = ModuleType(f"example_{framework}_{strategy}")
+        sys.modules[module.__name__] = module  # where frameworks look what annotations mean
         exec(compile(source, EXAMPLES[framework], "exec", dont_inherit=True), module.__dict__)
         self.app: Any = module.app
         self.auth: AnyDoorward = module.auth
@@ -75,10 +87,18 @@ class Application:
         return person
 
 
+def lifespan_of(app: Any) -> AbstractAsyncContextManager[Any]:
+    """Start and stop an application as its server does."""
+    context: AbstractAsyncContextManager[Any] = (
+        app.lifespan() if isinstance(app, Litestar) else app.router.lifespan_context(app)
+    )
+    return context
+
+
 @asynccontextmanager
 async def running(framework: str, strategy: str) -> AsyncIterator[Application]:
     application = Application(framework, strategy)
-    async with application.app.router.lifespan_context(application.app):
+    async with lifespan_of(application.app):
         yield application
     assert not application.auth.is_open
 
@@ -200,6 +220,42 @@ async def test_a_foreign_page_cannot_use_the_cookie_on_the_applications_own_rout
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("framework", ["fastapi", "starlette"])
+async def test_a_route_may_want_a_recent_proof_of_who_it_is(framework: str) -> None:
+    clock = FakeClock()
+    app: Any
+    auth: AnyDoorward
+    if framework == "fastapi":
+        fastapi = FastApiDoorward("memory:", strategy="session", insecure_fast_hashing=True, clock=clock)
+        auth, app = fastapi, (api := FastAPI())
+        fastapi.mount(api, "/auth")
+
+        @api.get("/secret")
+        async def secret(who: Annotated[Principal, Depends(fastapi.requires(fresh=timedelta(minutes=5)))]) -> str:
+            return who.subject
+    else:
+        auth = starlette = StarletteDoorward("memory:", strategy="session", insecure_fast_hashing=True, clock=clock)
+
+        @starlette.requires(fresh=timedelta(minutes=5))
+        async def endpoint(request: Request) -> JSONResponse:
+            return JSONResponse(request.user.principal.subject)
+
+        routes = [Route("/secret", endpoint), starlette.mount("/auth")]
+        app = Starlette(routes=routes, middleware=[starlette.middleware])
+    async with auth:
+        client = CookieClient(app, clock=clock)
+        account = (await client.post("/auth/v1/accounts", json=PERSON)).json()["account"]["id"]
+        await client.post("/auth/v1/sessions", json=PERSON)
+        assert (await client.get("/secret")).json() == account
+        clock.move(timedelta(minutes=5, seconds=1))
+        answer = await client.get("/secret")
+        assert (answer.status, answer.json()["max_age"]) == (401, 300)
+        assert answer.json()["code"] == "insufficient_user_authentication"
+        await client.post("/auth/v1/sessions", json=PERSON)
+        assert (await client.get("/secret")).status == 200
+
+
+@pytest.mark.anyio
 async def test_a_page_that_needs_nobody_is_shown_to_somebody_whose_session_has_ended() -> None:
     async with running("starlette", "session") as application:
         person = await application.person()
@@ -232,8 +288,62 @@ async def test_where_nobody_is_needed_whoever_was_signed_in_is_nobody() -> None:
 
 
 @pytest.mark.anyio
-async def test_mounted_without_a_lifespan_it_opens_with_the_first_request() -> None:
-    application = Application("fastapi", "hybrid")
+async def test_in_litestar_too_whoever_was_signed_in_is_nobody_where_nobody_is_needed() -> None:
+    auth = LitestarDoorward("memory:", strategy="session", insecure_fast_hashing=True)
+
+    @get("/greeting")
+    async def greeting(optional_principal: NamedDependency[Principal | None]) -> dict[str, bool]:
+        return {"known": optional_principal is not None}
+
+    @get("/user", guards=[auth.requires()])
+    async def user(request: LitestarRequest[Any, Any, Any]) -> str:
+        return str(request.user.subject)
+
+    app: Any = Litestar([greeting, user], plugins=[auth.mount("/auth")])
+    async with app.lifespan():
+        client = CookieClient(app)
+        assert (await client.get("/greeting")).json() == {"known": False}
+        account = (await client.post("/auth/v1/accounts", json=PERSON)).json()["account"]
+        await client.post("/auth/v1/sessions", json=PERSON)
+        assert (await client.get("/greeting")).json() == {"known": True}
+        assert (await client.get("/user")).body.decode() == account["id"]
+        before = client.copy()
+        await client.delete("/auth/v1/sessions/current")
+        assert (await before.get("/greeting")).json() == {"known": False}
+        assert (await before.get("/user")).status == 401
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/auth/healthz", 200),
+        ("/auth/healthz/", 200),  # as for any route of Litestar's
+        ("/authority/healthz", 404),
+        ("/auth", 404),
+        ("/auth/auth/healthz", 404),
+    ],
+)
+@pytest.mark.parametrize("root_path", ["", "/auth", "/v1"])
+async def test_below_litestars_mount_the_path_is_that_of_the_contract(path: str, status: int, root_path: str) -> None:
+    auth = LitestarDoorward("memory:", insecure_fast_hashing=True)
+    app = Litestar(plugins=[auth.mount("/auth")])
+
+    async def behind_a_proxy(scope: Any, receive: Any, send: Any) -> None:
+        outside: Any = {**scope, "root_path": root_path, "path": root_path + scope["path"]}
+        await app(outside, receive, send)
+
+    async with app.lifespan():
+        answer = await CookieClient(behind_a_proxy).get(path)
+        assert answer.status == status
+        account = await CookieClient(behind_a_proxy).post("/auth/v1/accounts", json=PERSON)
+        assert account.status == 201
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("framework", ["fastapi", "litestar"])
+async def test_mounted_without_a_lifespan_it_opens_with_the_first_request(framework: str) -> None:
+    application = Application(framework, "hybrid")
     try:
         assert not application.auth.is_open
         assert (await CookieClient(application.app).get("/me")).status == 401
@@ -244,7 +354,7 @@ async def test_mounted_without_a_lifespan_it_opens_with_the_first_request() -> N
 
 def test_the_readme_shows_the_examples_as_they_are() -> None:
     readme = (ROOT / "README.md").read_text()
-    for path in EXAMPLES.values():
+    for path in (EXAMPLES[name] for name in ("fastapi", "starlette")):
         assert (ROOT / path).read_text().strip() in readme, f"README.md has another {path}"
 
 

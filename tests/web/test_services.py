@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from fastapi import Depends, FastAPI
 
 from doorward.testing import Answer, CookieClient
+from doorward.verifier import Verifier
 from doorward.web.verifier.asgi import VerifierMiddleware
 from doorward.web.verifier.fastapi import Verifier as FastApiVerifier
 from doorward.web.verifier.starlette import Verifier as StarletteVerifier
@@ -143,6 +146,41 @@ async def test_roles_are_needed_all_of_them(issuer: Issuer) -> None:
     with verifier:
         assert (await client.get("/both", bearer=issuer.a_token(roles=("editor",)))).status == 403
         assert (await client.get("/both", bearer=issuer.a_token(roles=("editor", "admin")))).status == 200
+
+
+@pytest.mark.rfc("9470", "3")
+@pytest.mark.parametrize("framework", ["fastapi", "starlette"])
+async def test_a_route_may_want_a_recent_proof_of_who_it_is(issuer: Issuer, framework: str) -> None:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+
+    fields: dict[str, Any] = {"issuer": issuer.address, "audience": "payments", "credential": CREDENTIAL}
+    app: Any
+    verifier: Verifier
+    if framework == "fastapi":
+        verifier = fastapi = FastApiVerifier(**fields, insecure_http=True)
+        app = api = FastAPI()
+        fastapi.install(api)
+
+        @api.get("/secret", dependencies=[Depends(fastapi.requires(fresh=timedelta(minutes=5)))])
+        async def secret() -> str:
+            return "secret"
+    else:
+        verifier = starlette = StarletteVerifier(**fields, insecure_http=True)
+
+        @starlette.requires(fresh=timedelta(minutes=5))
+        async def endpoint(request: Request) -> PlainTextResponse:
+            return PlainTextResponse("secret")
+
+        app = Starlette(routes=[Route("/secret", endpoint)])
+    client, now = CookieClient(app), int(time.time())
+    with verifier:
+        assert (await client.get("/secret", bearer=issuer.a_token(auth_time=now - 200))).status == 200
+        answer = await client.get("/secret", bearer=issuer.a_token(auth_time=now - 302))
+        assert (answer.status, answer.json()["code"]) == (401, "insufficient_user_authentication")
+        assert answer.header("www-authenticate") == 'Bearer error="insufficient_user_authentication", max_age="300"'
 
 
 async def test_a_synchronous_endpoint_may_be_guarded_too(issuer: Issuer) -> None:

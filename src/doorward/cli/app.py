@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -12,6 +13,7 @@ from doorward.cli import (
     cleanup,
     config,
     copy,
+    doctor,
     keys,
     migrate,
     openapi,
@@ -22,7 +24,11 @@ from doorward.cli import (
     version,
 )
 from doorward.cli.flags import Group
+from doorward.cli.opening import hosted
 from doorward.errors import DoorwardError, Refusal, WeakPassword
+
+if TYPE_CHECKING:
+    from doorward.doorward import Doorward
 
 REFUSED = 1
 UNUSABLE = 2
@@ -32,6 +38,7 @@ _HELP = """Authentication for Python applications: sessions, JWTs and the hybrid
 
 Settings: flags beat the environment (DOORWARD_...), which beats doorward.toml.  "doorward config show" lists them.
 """
+_HELP_HOSTED = "What Doorward keeps for this application, with the application's own settings."
 _EXIT_CODES = (
     "Exit codes: 0 done; 1 refused (no such account, a weak password, a token that is not valid) or interrupted; 2 the"
     " command line, the settings or the database cannot be used, and what to do about it is said."
@@ -39,12 +46,26 @@ _EXIT_CODES = (
 )
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command.  Returns its exit code."""
+def run(arguments: Sequence[str], *, auth: Doorward | None = None, name: str = "doorward") -> int:
+    """Run one command.  Returns its exit code.
+
+    Args:
+        arguments: of the command line, without the program's name.
+        auth: the deployment of an application that runs the command; None for that of the settings.
+        name: what the command is called.
+    """
+    hosting = hosted.set(auth)
+    try:
+        return _run(arguments, make_app(is_hosted=auth is not None), name)
+    finally:
+        hosted.reset(hosting)
+
+
+def _run(arguments: Sequence[str], app: typer.Typer, name: str) -> int:
     # Taken out here: an option of the root would have typer import pydantic for every --help.
     debug = _DEBUG in arguments
     try:
-        make_app()([each for each in arguments if each != _DEBUG], prog_name="doorward")
+        app([each for each in arguments if each != _DEBUG], prog_name=name)
     except DoorwardError as error:
         if debug:
             raise
@@ -66,11 +87,11 @@ def told(error: DoorwardError) -> str:
     return error.detail or error.public
 
 
-def make_app() -> typer.Typer:
-    """The tree of commands."""
+def make_app(*, is_hosted: bool = False) -> typer.Typer:
+    """The tree of commands; for an application that runs them, those that work on its deployment."""
     app = typer.Typer(
         cls=Group,
-        help=_HELP,
+        help=_HELP_HOSTED if is_hosted else _HELP,
         epilog=_EXIT_CODES,
         no_args_is_help=True,
         add_completion=False,
@@ -79,16 +100,19 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
-    app.command()(serve.serve)
+    if not is_hosted:
+        app.command()(serve.serve)
     app.command()(migrate.migrate)
     app.add_typer(accounts.app, name="accounts")
     app.add_typer(sessions.app, name="sessions")
     app.add_typer(keys.app, name="keys")
     app.add_typer(verifiers.app, name="verifiers")
-    app.add_typer(token.app, name="token")
-    app.add_typer(config.app, name="config")
-    app.command()(openapi.openapi)
     app.command()(cleanup.cleanup)
     app.command()(copy.copy)
     app.command()(version.version)
+    if not is_hosted:
+        app.add_typer(token.app, name="token")
+        app.add_typer(config.app, name="config")
+        app.command()(doctor.doctor)
+        app.command()(openapi.openapi)
     return app

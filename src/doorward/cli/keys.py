@@ -1,4 +1,4 @@
-"""``doorward keys``: list, rotate, retire."""
+"""``doorward keys``: list, rotate, retire, revoke."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from doorward.doorward import Doorward
     from doorward.keys.model import StoredKey
 
-app = group("List, rotate and retire the keys that sign access tokens.")
+app = group("List, rotate, retire and revoke the keys that sign access tokens.")
 
 
 @app.command("list")
@@ -56,6 +56,31 @@ def retire(
         _show(auth, as_json=as_json)
 
 
+@app.command()
+def revoke(
+    kid: Annotated[str, typer.Argument(metavar="KID", help="The key's id.")],
+    *,
+    database: Database = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Drop a key that somebody else may have: servers and verifiers refuse every token that it signed, at once.
+
+    Another key signs in its place.  Clients with a refresh token refresh; sessions that had nothing but such a token
+    end.
+    """
+    from doorward.blocking import run_blocking
+    from doorward.cli.output import print_json
+
+    with opened(config=config, database=database) as auth:
+        ended = run_blocking(auth.revoke_key(kid, actor=command_line()))
+        if as_json:
+            print_json({**_shown(auth), "sessions_ended": ended})
+        else:
+            print(f"Revoked: {kid}. Sessions that ended with it: {ended}.\n")
+            _show(auth, as_json=False)
+
+
 def _wait_until_it_signs(auth: Doorward) -> None:
     from doorward.blocking import run_blocking
     from doorward.keys.rules import KNOWN_AFTER, scheduled_key_of
@@ -69,16 +94,21 @@ def _wait_until_it_signs(auth: Doorward) -> None:
 
 
 def _show(auth: Doorward, *, as_json: bool) -> None:
-    from doorward.blocking import run_blocking
     from doorward.cli.output import print_json, print_table
 
-    now = run_blocking(auth.deployment.store.now())
-    keys = [_plain_values(key, now=now) for key in run_blocking(auth.stored_keys())]
+    shown = _shown(auth)
     if as_json:
-        print_json({"keys": keys})
+        print_json(shown)
         return
     columns = ("kid", "algorithm", "state", "created_at", "activates_at", "retiring_at", "retired_at")
-    print_table(columns, [[key[column] for column in columns] for key in keys])
+    print_table(columns, [[key[column] for column in columns] for key in shown["keys"]])
+
+
+def _shown(auth: Doorward) -> dict[str, Any]:
+    from doorward.blocking import run_blocking
+
+    now = run_blocking(auth.deployment.store.now())
+    return {"keys": [_plain_values(key, now=now) for key in run_blocking(auth.stored_keys())]}
 
 
 def _plain_values(key: StoredKey, *, now: datetime) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from doorward.audit.model import Actor
     from doorward.doorward import Doorward
     from doorward.server.settings import Settings
+
+
+hosted: ContextVar[Doorward | None] = ContextVar("hosted", default=None)
+"""The deployment of the application that runs the command (``flask doorward``, ``manage.py doorward``), or None."""
 
 
 @contextmanager
@@ -28,16 +33,39 @@ def opened(*, config: Path | None, database: str | None, make: bool = False) -> 
         DatabaseUnusable: the database cannot be used, or is missing.
     """
     from doorward.blocking import run_blocking
-    from doorward.server.settings import load_settings
 
-    settings = load_settings({"database": database}, config=config).settings
-    _refuse_what_is_not_there(settings, make=make)
-    auth = settings.doorward(blocking=True)
+    auth = of_host(config=config, database=database)
+    if auth is None:
+        auth = _of_settings(config=config, database=database, make=make)
     run_blocking(auth.open())
     try:
         yield auth
     finally:
         run_blocking(auth.close())
+
+
+def of_host(*, config: Path | None, database: str | None) -> Doorward | None:
+    """The deployment of the application that runs the command, or None where none does.
+
+    Raises:
+        ConfigurationError: the command line names another one beside it.
+    """
+    from doorward.errors import ConfigurationError, Problem
+
+    auth = hosted.get()
+    if auth is not None and (config is not None or database is not None):
+        message = "The application says which database it has; --database and --config would be another's."
+        remedy = "Leave them out, or run the command doorward itself."
+        raise ConfigurationError([Problem(id="DW102", message=message, remedy=remedy)])
+    return auth
+
+
+def _of_settings(*, config: Path | None, database: str | None, make: bool) -> Doorward:
+    from doorward.server.settings import load_settings
+
+    settings = load_settings({"database": database}, config=config).settings
+    _refuse_what_is_not_there(settings, make=make)
+    return settings.doorward(blocking=True)
 
 
 def _refuse_what_is_not_there(settings: Settings, *, make: bool) -> None:

@@ -23,6 +23,13 @@ def serve(
         typer.Option(help="How sessions are carried: session, jwt or hybrid.  [hybrid]", show_default=False),
     ] = None,
     database: Database = None,
+    redis_url: Annotated[
+        _Text,
+        typer.Option(
+            help="Keep sessions there: redis://... or rediss://...  With a password, rather DOORWARD_REDIS_URL.",
+            show_default=False,
+        ),
+    ] = None,
     issuer: Annotated[
         _Text, typer.Option(help="The address that clients know.  [the server's own]", show_default=False)
     ] = None,
@@ -37,6 +44,10 @@ def serve(
         _Text, typer.Option(help="auto, console or json.  [auto: console on a terminal]", show_default=False)
     ] = None,
     log_level: Annotated[_Text, typer.Option(help="debug, info, warning or error.  [info]", show_default=False)] = None,
+    lab: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option("--lab", help="Serve the strategy lab at /lab; on loopback alone.  [off]", show_default=False),
+    ] = None,
     config: Config = None,
 ) -> None:
     """Run the server until it is told to end.
@@ -51,11 +62,13 @@ def serve(
         "port": port,
         "strategy": strategy,
         "database": database,
+        "redis_url": redis_url,
         "issuer": issuer,
         "workers": workers,
         "forwarded_allow_ips": forwarded_allow_ips,
         "log_format": log_format,
         "log_level": log_level,
+        "lab": lab,
     }
     settings = load_settings(flags, config=config).settings
     raise typer.Exit(run_server(settings, flags=flags, config=config))

@@ -37,7 +37,8 @@ def list_sessions(
     with opened(config=config, database=database) as auth:
         found = run_blocking(auth.sessions(find_account(auth, account).id))
     if as_json:
-        print_json(SessionList(sessions=tuple(session_json(each, current=None) for each in found)))
+        shown = tuple(session_json(each, current=None, places=auth.places) for each in found)
+        print_json(SessionList(sessions=shown))
         return
     print_table(
         ("id", "started", "last seen", "ends unless used", "strategy", "from", "by", "label"),

@@ -61,7 +61,8 @@ async def change_account(auth: Doorward, call: Call[Actor, AccountChangeJson, No
 
 async def list_account_sessions(auth: Doorward, call: Call[Actor, None, None]) -> Response:
     sessions = await auth.sessions(_account_id(call))
-    return json_answer(SessionList(sessions=tuple(session_json(session, current=None) for session in sessions)))
+    shown = tuple(session_json(session, current=None, places=auth.places) for session in sessions)
+    return json_answer(SessionList(sessions=shown))
 
 
 async def end_account_sessions(auth: Doorward, call: Call[Actor, None, None]) -> Response:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 from doorward.doorward import Doorward
 from doorward.errors import DatabaseUnusable, DoorwardError, NotFound, StoreUnavailable, TooEarly, Unavailable
@@ -16,6 +16,7 @@ from doorward.http.caller import (
     authenticate_admin_request,
     authenticate_introspector,
     authenticate_leaver,
+    authenticate_proxied_request,
     authenticate_request,
     authenticate_verifier_request,
     check_csrf,
@@ -35,6 +36,17 @@ Observer = Callable[[str, int, float], None]
 UNKNOWN = "unknown"
 """The id of a call that names no operation."""
 PREFLIGHT = "preflight"
+
+
+class HostedPages(Protocol):
+    """Pages for people, beside the operations (``doorward.pages``)."""
+
+    def find(self, path: str) -> str | None:
+        """The id of the page at a path, or None."""
+
+    async def answer(self, auth: Doorward, request: Request) -> Response:
+        """The page, with security headers of its own; nothing is raised."""
+
 
 SAID_EVERY = timedelta(seconds=1)
 """How often the same thing is said of the store: every request fails while it is away."""
@@ -64,6 +76,8 @@ def _hardening(*, public: bool, succeeded: bool, https: bool) -> tuple[Header, .
     )
 
 
+_KNOWN_BETTER = frozenset({"cache-control", "content-security-policy", "referrer-policy"})
+
 _HARDENINGS = {
     (public, succeeded, https): _hardening(public=public, succeeded=succeeded, https=https)
     for public in (True, False)
@@ -79,7 +93,7 @@ async def _nobody(auth: Doorward, request: Request) -> None:
 
 async def _visitor(auth: Doorward, request: Request) -> None:
     # Signing somebody in unawares is an attack too: what he then does, he does in the attacker's account.
-    check_csrf(auth, request, session_id=None)
+    check_csrf(auth, request, token_of=None)
 
 
 _CALLER: Mapping[Access, Callable[[Doorward, Request], Awaitable[Any]]] = {
@@ -87,6 +101,7 @@ _CALLER: Mapping[Access, Callable[[Doorward, Request], Awaitable[Any]]] = {
     Access.VISITOR: _visitor,
     Access.REFRESHER: _nobody,
     Access.ACCOUNT: authenticate_request,
+    Access.PROXIED: authenticate_proxied_request,
     Access.LEAVER: authenticate_leaver,
     Access.ADMIN: authenticate_admin_request,
     Access.INTROSPECTOR: authenticate_introspector,
@@ -103,14 +118,21 @@ class Api:
         auth: the deployment.
         metrics: makes the text of ``/metrics``; None where nothing measures.
         observer: told of every call.
+        pages: for people, or None.
     """
 
     def __init__(
-        self, auth: Doorward, *, metrics: Callable[[], bytes] | None = None, observer: Observer | None = None
+        self,
+        auth: Doorward,
+        *,
+        metrics: Callable[[], bytes] | None = None,
+        observer: Observer | None = None,
+        pages: HostedPages | None = None,
     ) -> None:
         self.auth = auth
         self._metrics = metrics
         self._observer = observer
+        self._pages = pages
         self._said: dict[str, float] = {}
 
     async def answer(self, request: Request) -> Response:
@@ -118,7 +140,10 @@ class Api:
         started = perf_counter()
         resource = _router.find(request.path)
         operation = resource.methods.get(request.method) if resource is not None else None
-        if resource is not None and request.method == "OPTIONS":
+        page = self._pages.find(request.path) if self._pages is not None and resource is None else None
+        if self._pages is not None and page is not None:
+            name, response = page, await self._pages.answer(self.auth, request)
+        elif resource is not None and request.method == "OPTIONS":
             name, response = PREFLIGHT, self._preflight(request, resource)
         elif resource is None or operation is None:
             refused = NotFound() if resource is None else MethodNotAllowed(resource.allowed)
@@ -140,7 +165,8 @@ class Api:
         except DoorwardError as error:
             self._say(operation, error)
             if operation.id == "read_readiness" and isinstance(error, StoreUnavailable | DatabaseUnusable):
-                return problem_of(error, request, dependency="database")
+                dependency = error.dependency if isinstance(error, StoreUnavailable) else "database"
+                return problem_of(error, request, dependency=dependency)
             return answer_error(error, request)
         except Exception:  # noqa: BLE001 -- no input may end without an answer
             # A bug of ours.  The traceback shows code, not values; the answer shows nothing.
@@ -184,9 +210,10 @@ class Api:
 
     def _harden(self, response: Response, request: Request, *, public: bool) -> Response:
         hardening = _HARDENINGS[public, response.status == 200, is_https(self.auth, request)]
-        if response.values("cache-control"):
-            # The operation knows better how long its answer is good for.
-            hardening = tuple(header for header in hardening if header[0] != "cache-control")
+        # An operation knows better how long its answer is good for, and a page what it may load.
+        said = {name for name, _ in response.headers}
+        if not said.isdisjoint(_KNOWN_BETTER):
+            hardening = tuple(header for header in hardening if header[0] not in said)
         allowed = self.auth.options.cors_origins
         if not allowed and not public:
             return response.with_headers(hardening)

@@ -5,7 +5,7 @@ The framework adapters ask ``authenticate_request`` for the routes of the applic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from doorward.audit.model import Actor
@@ -18,12 +18,12 @@ from doorward.errors import (
     Refusal,
     SessionEnded,
 )
-from doorward.http.csrf import decide_csrf, origin_of
+from doorward.http.csrf import decide_csrf, method_behind, origin_of
 from doorward.http.errors import InvalidClient
 from doorward.http.message import Request
 from doorward.principal import Principal
 from doorward.secret import Secret
-from doorward.wire.bearer import parse_authorization
+from doorward.wire.bearer import parse_authorization, parse_client_credentials
 from doorward.wire.cookies import REFRESH_COOKIE, SESSION_COOKIE, CookieKind, read_cookies
 from doorward.wire.verifier_credential import PREFIX as VERIFIER_PREFIX
 
@@ -77,8 +77,21 @@ async def authenticate_request(auth: Doorward, request: Request) -> Principal:
     if handle is None:
         raise NotAuthenticated
     principal = await auth.authenticate(handle=handle)
-    check_csrf(auth, request, session_id=principal.session_id)
+    check_csrf(auth, request, token_of=principal.session_id)
     return principal
+
+
+async def authenticate_proxied_request(auth: Doorward, request: Request) -> Principal:
+    """Tell who made the request that a reverse proxy asks about.
+
+    Raises:
+        Refusal: as ``authenticate_request``, but that proxies know 401 and 403 and nothing else: two credentials that
+            contradict each other are as good as none.
+    """
+    try:
+        return await authenticate_request(auth, replace(request, method=method_behind(request.headers)))
+    except ConflictingCredentials as refused:
+        raise NotAuthenticated(refused.detail) from None
 
 
 async def _refuse_another_session(auth: Doorward, handle: Secret, principal: Principal) -> None:
@@ -104,13 +117,14 @@ async def authenticate_admin_request(auth: Doorward, request: Request) -> Actor:
     return Actor(name=principal.subject, origin=request.origin)
 
 
-def check_csrf(auth: Doorward, request: Request, *, session_id: str | None) -> None:
+def check_csrf(auth: Doorward, request: Request, *, token_of: str | None) -> None:
     """Refuse a state change that a foreign page may have sent.
 
     Args:
         auth: the deployment.
         request: the call.
-        session_id: of the cookie that authenticates it; None where none does (signing in and up).
+        token_of: what the CSRF token is made from where it matters: the id of the session whose cookie authenticates
+            the call, or what a form was made for; None where no cookie does (signing in and up through the API).
 
     Raises:
         CsrfFailed: names the check.
@@ -123,8 +137,8 @@ def check_csrf(auth: Doorward, request: Request, *, session_id: str | None) -> N
         origin=headers.get("origin"),
         own_origins=_own_origins(auth, request),
         allowed_origins=auth.options.cors_origins,
-        cookie_call=session_id is not None,
-        has_csrf_token=lambda: session_id is not None and token is not None and auth.is_csrf_token(session_id, token),
+        cookie_call=token_of is not None,
+        has_csrf_token=lambda: token_of is not None and token is not None and auth.is_csrf_token(token_of, token),
     )
     if failed is not None:
         raise CsrfFailed(failed)
@@ -167,7 +181,7 @@ async def authenticate_leaver(auth: Doorward, request: Request) -> Leaver:
         session_id = await session_of_refresh_cookie(auth, request)
         if session_id is None:
             raise
-        check_csrf(auth, request, session_id=session_id)
+        check_csrf(auth, request, token_of=session_id)
         return Leaver(session_id=session_id, refused=refused)
     return Leaver(session_id=principal.session_id, subject=principal.subject)
 
@@ -194,13 +208,23 @@ async def authenticate_verifier_request(auth: Doorward, request: Request) -> str
 
 
 async def authenticate_introspector(auth: Doorward, request: Request) -> Actor:
-    """Tell who asks about tokens: by a bearer credential alone, since no page has a reason to.
+    """Tell who asks about tokens: by the ``Authorization`` header alone, since no page has a reason to.
 
     Raises:
         InvalidClient: whatever is wrong with it.
+
+    RFC 7662 section 2.1.
     """
+    header = request.headers.get("authorization")
     try:
-        bearer = parse_authorization(request.headers.get("authorization"))
+        basic = parse_client_credentials(header)
+        if basic is not None:
+            name, secret = basic
+            verifier = await auth.authenticate_verifier(secret)
+            if verifier.name != name:
+                raise InvalidClient("the credential is another verifier's")
+            return Actor(name=f"verifier:{verifier.name}", origin=request.origin)
+        bearer = parse_authorization(header)
         if bearer is None:
             raise InvalidClient
         if bearer.reveal().startswith(VERIFIER_PREFIX):

@@ -23,8 +23,12 @@ def cookies_of(auth: Doorward, request: Request, session: Session, credentials: 
 
 def keep(auth: Doorward, request: Request, kind: CookieKind, value: Secret, session: Session) -> Header:
     """Set a cookie that lives as long as the session can, idle or not: what is over says why it is."""
+    return keep_for(auth, request, kind, value, max(session.expires_at - auth.deployment.clock(), timedelta(0)))
+
+
+def keep_for(auth: Doorward, request: Request, kind: CookieKind, value: Secret, lives_for: timedelta) -> Header:
+    """Set a cookie that lives so long."""
     https = is_https(auth, request)
-    lives_for = max(session.expires_at - auth.deployment.clock(), timedelta(0))
     return "set-cookie", write_cookie(kind, value, lives_for=lives_for, https=https, secure=_secure(auth))
 
 
@@ -33,11 +37,12 @@ def clear_cookies(auth: Doorward, request: Request) -> list[Header]:
 
     The late answer to a request that failed must not clear a newer cookie.
     """
-    https = is_https(auth, request)
-    return [
-        ("set-cookie", write_deletion(kind, https=https, secure=_secure(auth)))
-        for kind in (SESSION_COOKIE, REFRESH_COOKIE)
-    ]
+    return [clear(auth, request, kind) for kind in (SESSION_COOKIE, REFRESH_COOKIE)]
+
+
+def clear(auth: Doorward, request: Request, kind: CookieKind) -> Header:
+    """Make the browser forget one cookie."""
+    return "set-cookie", write_deletion(kind, https=is_https(auth, request), secure=_secure(auth))
 
 
 def _secure(auth: Doorward) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 
 CsrfCheck = Literal["sec_fetch_site", "origin", "csrf_token"]
+
+_TOLD_BY_PROXIES = ("x-forwarded-method", "x-original-method")
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -50,6 +52,22 @@ def decide_csrf(
     if not cookie_call or has_csrf_token():
         return None
     return "csrf_token"
+
+
+def method_behind(headers: Mapping[str, str]) -> str:
+    """Decide by which method to judge the request that a proxy asks about: the question itself is always a GET.
+
+    No page can write these headers, so it does not matter whether the proxy or the client did; where none says it, or
+    two say different things, the request may change something.  So does opening a websocket, whose handshake is a GET
+    that any page can have sent with cookies.
+    """
+    if "sec-websocket-key" in headers or headers.get("sec-fetch-mode") == "websocket":
+        return "WEBSOCKET"
+    told = {headers[name] for name in _TOLD_BY_PROXIES if name in headers}
+    if not told and headers.keys().isdisjoint(("origin", "sec-fetch-site")):
+        # No browser changes anything without one of the two: it is a plain GET, or no browser's.
+        return "GET"
+    return told.pop() if len(told) == 1 else "UNKNOWN"
 
 
 def origin_of(scheme: str, host: str) -> str:

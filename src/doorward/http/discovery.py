@@ -36,7 +36,7 @@ async def read_metadata(auth: Doorward, call: Call[None, None, None]) -> Respons
             token_endpoint_auth_methods_supported=("none",),
             revocation_endpoint_auth_methods_supported=("none",),
             # RFC 8414 section 2 takes the names of access token types here.
-            introspection_endpoint_auth_methods_supported=("Bearer",),
+            introspection_endpoint_auth_methods_supported=("client_secret_basic", "Bearer"),
             # RFC 8414 section 3.2: what has no elements is left out.
             scopes_supported=tuple(sorted(scopes)) if scopes else UNSET,
         )
@@ -55,7 +55,7 @@ async def read_readiness(auth: Doorward, call: Call[None, None, None]) -> Respon
     try:
         await auth.ping()
     except Unavailable as error:
-        dependency = "database" if isinstance(error, StoreUnavailable) else "signing keys"
+        dependency = error.dependency if isinstance(error, StoreUnavailable) else "signing keys"
         _log.warning("not ready, the %s: %s", dependency, error.detail)
         return problem_of(error, call.request, dependency=dependency)
     return json_answer(Health(status="ok"))

@@ -61,4 +61,4 @@ class InvalidClient(Refusal):
     """Whoever asks about a token has not proved who it is (RFC 6749 section 5.2, RFC 7662 section 2.1)."""
 
     code = "invalid_client"
-    public = "Authenticate with the admin key or a verifier's credential as a bearer credential."
+    public = "Authenticate with a verifier's credential (Basic with its name, or Bearer), or with the admin key."

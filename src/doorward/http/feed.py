@@ -28,8 +28,8 @@ _STREAM_HEADERS: tuple[Header, ...] = (
 
 async def follow_revocations(auth: Doorward, call: Call[str | None, None, None]) -> Response:
     deployment = auth.deployment
-    if not deployment.watches:
-        raise StoreUnavailable(detail="nobody reads in the background here: the feed needs a host with an event loop")
+    if not deployment.hub.streams:
+        raise StoreUnavailable(detail="the feed needs a host with an event loop; digests are answered here too")
     if call.request.method == "HEAD":
         return Response(status=200, headers=_STREAM_HEADERS)
     stream = deployment.hub.admit(call.caller, last_event_id=call.request.headers.get("last-event-id"))
@@ -47,7 +47,7 @@ async def read_digests(auth: Doorward, call: Call[str | None, None, None]) -> Re
 def _has(request: Request, etag: str) -> bool:
     """Whether the caller has the answer with this tag (RFC 9110 section 13.1.2)."""
     tags = request.headers.get("if-none-match", "").split(",")
-    return any(tag.strip().removeprefix("W/") == etag for tag in tags)
+    return any(tag.strip().removeprefix("W/") in {etag, "*"} for tag in tags)
 
 
 def _times(reading: Reading) -> tuple[Header, ...]:

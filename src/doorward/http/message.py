@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -71,7 +71,7 @@ class Request:
 class ByteStream(Protocol):
     """A body that comes bit by bit, and has no end of its own.  Whoever sends it closes it, whatever happens."""
 
-    def __aiter__(self) -> ByteStream: ...
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
 
     async def __anext__(self) -> bytes: ...
 

@@ -44,9 +44,10 @@ _SECURITY: Mapping[Access, tuple[str, ...]] = {
     # The refresh token may be in the body instead.
     Access.REFRESHER: (),
     Access.ACCOUNT: ("bearer", "session_cookie"),
+    Access.PROXIED: ("bearer", "session_cookie"),
     Access.LEAVER: ("bearer", "session_cookie", "refresh_cookie"),
     Access.ADMIN: ("admin_key", "bearer", "session_cookie"),
-    Access.INTROSPECTOR: ("admin_key", "verifier", "bearer"),
+    Access.INTROSPECTOR: ("admin_key", "verifier", "verifier_basic", "bearer"),
     Access.VERIFIER: ("admin_key", "verifier"),
 }
 
@@ -58,6 +59,11 @@ _REQUEST_HEADERS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
         "Idempotency-Key",
         "Marks one attempt to refresh, whatever becomes of its replies.",
         {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    ),
+    "check": (
+        "X-Forwarded-Method",
+        "The method of the request that the proxy asks about; without it, one that changes something.",
+        {"type": "string"},
     ),
     "follow_revocations": ("Last-Event-ID", "Where to go on: the id of the last event that came.", {"type": "string"}),
     "read_revocation_digests": ("If-None-Match", "The ETag of the answer before.", {"type": "string"}),
@@ -101,6 +107,7 @@ def _security_schemes(*, https: bool) -> dict[str, Any]:
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An access token."},
         "admin_key": {"type": "http", "scheme": "bearer", "description": "The deployment's admin key."},
         "verifier": {"type": "http", "scheme": "bearer", "description": "A verifier's credential."},
+        "verifier_basic": {"type": "http", "scheme": "basic", "description": "A verifier's name and its credential."},
         "session_cookie": _cookie_scheme(SESSION_COOKIE, "The handle.", https=https),
         "refresh_cookie": _cookie_scheme(REFRESH_COOKIE, "The refresh token.", https=https),
     }
@@ -217,6 +224,8 @@ def errors_of(operation: AnyOperation) -> list[type[DoorwardError]]:
     if operation.access in _AUTHENTICATED:
         found += [NotAuthenticated, InvalidToken, SessionEnded, ConflictingCredentials]
         found += [CsrfFailed] if operation.method not in SAFE_METHODS else []
+    if operation.access is Access.PROXIED:
+        found += [NotAuthenticated, InvalidToken, SessionEnded, CsrfFailed]
     if operation.access is Access.VERIFIER:
         found += [NotAuthenticated, InvalidToken]
     if operation.access is Access.VISITOR:

@@ -26,6 +26,8 @@ class Access(Enum):
     REFRESHER = "refresher"
     """Whoever presents a refresh token; the handler judges it."""
     ACCOUNT = "account"
+    PROXIED = "proxied"
+    """As ACCOUNT, of the request that a reverse proxy asks about."""
     LEAVER = "leaver"
     """An account, or whoever has the refresh cookie of the session that it ends."""
     ADMIN = "admin"

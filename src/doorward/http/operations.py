@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from doorward.doorward import Doorward
-from doorward.http import accounts, admin, discovery, feed, sessions, tokens
+from doorward.http import accounts, admin, check, discovery, feed, sessions, tokens
 from doorward.http.message import JSON_TYPE, Response, json_body
 from doorward.http.openapi import make_document
 from doorward.http.operation import Access, Answer, AnyOperation, Call, Operation
@@ -36,6 +36,7 @@ TABLE: tuple[AnyOperation, ...] = (
     *accounts.OPERATIONS,
     *sessions.OPERATIONS,
     *tokens.OPERATIONS,
+    *check.OPERATIONS,
     *feed.OPERATIONS,
     *admin.OPERATIONS,
 )

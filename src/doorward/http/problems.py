@@ -14,6 +14,7 @@ from doorward.errors import (
     DatabaseUnusable,
     DoorwardError,
     EmailTaken,
+    InsufficientAuthentication,
     InvalidCredentials,
     InvalidGrant,
     InvalidToken,
@@ -50,6 +51,7 @@ _STATUS: Mapping[type[DoorwardError], int] = {
     InvalidCredentials: 401,
     InvalidToken: 401,
     SessionEnded: 401,
+    InsufficientAuthentication: 401,
     InvalidClient: 401,
     CsrfFailed: 403,
     NotPermitted: 403,
@@ -79,7 +81,10 @@ _OAUTH_ERROR: Mapping[type[DoorwardError], str] = {
 }
 
 _CHALLENGE = "Bearer"
+_CHALLENGE_BASIC = 'Basic realm="doorward", charset="UTF-8"'
 _CHALLENGE_REFUSED = 'Bearer error="invalid_token"'
+# RFC 9470 section 3; it is said to whoever came by cookie too: how else would a page learn what it is for.
+_CHALLENGE_TOO_OLD = 'Bearer error="insufficient_user_authentication", max_age="{}"'
 
 
 class InternalError(DoorwardError):
@@ -155,6 +160,8 @@ def _members(error: DoorwardError) -> dict[str, Any]:
             return {"errors": [{"field": each.field, "message": each.message} for each in errors]}
         case RateLimited(retry_after=wait) | Unavailable(retry_after=wait):
             return {"retry_after": seconds_to_wait(wait)}
+        case InsufficientAuthentication(max_age=max_age):
+            return {"max_age": int(max_age.total_seconds())}
     return {}
 
 
@@ -166,6 +173,10 @@ def _headers(status: int, error: DoorwardError, request: Request | None) -> list
             return [("retry-after", "10")]
         case MethodNotAllowed(allowed=allowed):
             return [("allow", ", ".join(allowed))]
+        case InsufficientAuthentication(max_age=max_age):
+            return [("www-authenticate", _CHALLENGE_TOO_OLD.format(int(max_age.total_seconds())))]
+        case NotPermitted(scopes=scopes) if scopes and _tried(request, "bearer"):
+            return [("www-authenticate", f'Bearer error="insufficient_scope", scope="{" ".join(sorted(scopes))}"')]
     if status == 401:
         return [("www-authenticate", _challenge(error, request))]
     return []
@@ -174,9 +185,15 @@ def _headers(status: int, error: DoorwardError, request: Request | None) -> list
 def _challenge(error: DoorwardError, request: Request | None) -> str:
     """Which challenge goes with a 401.
 
-    RFC 6750 section 3.1: without a credential no error code.  Never ``Basic``: a browser would ask for a password in
-    a window of its own.
+    RFC 6750 section 3.1: without a credential no error code.  ``Basic`` for none but a client that has tried it
+    (RFC 6749 section 5.2): a browser would ask for a password in a window of its own.
     """
-    bearer = request is not None and request.headers.get("authorization", "")[:7].lower() == "bearer "
+    if isinstance(error, InvalidClient) and _tried(request, "basic"):
+        return _CHALLENGE_BASIC
+    bearer = _tried(request, "bearer")
     refused = isinstance(error, InvalidToken) or (bearer and not isinstance(error, InvalidCredentials))
     return _CHALLENGE_REFUSED if refused else _CHALLENGE
+
+
+def _tried(request: Request | None, scheme: str) -> bool:
+    return request is not None and request.headers.get("authorization", "").partition(" ")[0].lower() == scheme

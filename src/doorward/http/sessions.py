@@ -40,17 +40,17 @@ async def sign_in(auth: Doorward, call: Call[None, NewSession, None]) -> Respons
     )
     by_cookie = signed_in.session.carrier == "cookie"
     cookies = cookies_of(auth, call.request, signed_in.session, signed_in.credentials) if by_cookie else ()
-    return json_answer(_signed_in_answer(signed_in, by_cookie=by_cookie), status=201, headers=cookies)
+    return json_answer(_signed_in_answer(auth, signed_in, by_cookie=by_cookie), status=201, headers=cookies)
 
 
-def _signed_in_answer(signed_in: SignedIn, *, by_cookie: bool) -> SignedInAnswer:
+def _signed_in_answer(auth: Doorward, signed_in: SignedIn, *, by_cookie: bool) -> SignedInAnswer:
     credentials = signed_in.credentials
     access, refresh = credentials.access_token, credentials.refresh_token
     # What a cookie carries is in the cookie alone: a script that was injected into the page must not read it.
     in_body = refresh.reveal() if refresh is not None and not by_cookie else UNSET
     return SignedInAnswer(
         account=account_json(signed_in.account),
-        session=session_json(signed_in.session, current=signed_in.session.id),
+        session=session_json(signed_in.session, current=signed_in.session.id, places=auth.places),
         access_token=access.text.reveal() if access is not None else UNSET,
         token_type="Bearer" if access is not None else UNSET,
         expires_in=whole_seconds(access.expires_in) if access is not None else UNSET,
@@ -64,13 +64,13 @@ def _signed_in_answer(signed_in: SignedIn, *, by_cookie: bool) -> SignedInAnswer
 
 async def list_sessions(auth: Doorward, call: Call[Principal, None, None]) -> Response:
     sessions = await auth.sessions(call.caller.subject)
-    shown = tuple(session_json(session, current=call.caller.session_id) for session in sessions)
+    shown = tuple(session_json(session, current=call.caller.session_id, places=auth.places) for session in sessions)
     return json_answer(SessionList(sessions=shown))
 
 
 async def read_current(auth: Doorward, call: Call[Principal, None, None]) -> Response:
     account, session = await auth.current(call.caller)
-    shown = session_json(session, current=call.caller.session_id)
+    shown = session_json(session, current=call.caller.session_id, places=auth.places)
     return json_answer(SessionAnswer(account=account_json(account), session=shown))
 
 

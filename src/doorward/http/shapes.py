@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from doorward.accounts.model import Account
 from doorward.audit.model import Action, AuditEvent
 from doorward.http.message import write_time
+from doorward.places import Places
 from doorward.secret import Secret
 from doorward.sessions.model import Session
 
@@ -82,6 +83,35 @@ class KeepQuery(Input, frozen=True):
     keep: Annotated[Literal["current"], Meta(description="Leave the caller's own session alone.")] | UnsetType = UNSET
 
 
+class CheckQuery(Input, frozen=True):
+    """What a proxy asks for beside who it is."""
+
+    roles: (
+        Annotated[
+            str,
+            Meta(
+                description="403 unless the account has all of these roles, comma between.",
+                pattern="^[a-z][a-z0-9:_-]*(,[a-z][a-z0-9:_-]*)*$",
+                max_length=1000,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    scope: (
+        Annotated[
+            str,
+            Meta(
+                description="403 unless the credential has all of these scopes, space between.",
+                pattern="^[!-~]+( [!-~]+)*$",
+                max_length=1000,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    token: Annotated[bool, Meta(description="Answer with Authorization, for the upstream.")] = False
+    fresh: Annotated[bool, Meta(description="503 where what is known of revocations is too old.")] = False
+
+
 class SessionJson(Output, frozen=True):
     id: str
     created_at: Time
@@ -122,12 +152,13 @@ class Revoked(Output, frozen=True):
     revoked: Annotated[int, Meta(description="How many sessions were ended.", ge=0)]
 
 
-def session_json(session: Session, *, current: str | None) -> SessionJson:
+def session_json(session: Session, *, current: str | None, places: Places) -> SessionJson:
     """A session as its owner sees it.
 
     Args:
         session: the row.
         current: the id of the session that asks, or None.
+        places: names where it was started from.
     """
     return SessionJson(
         id=session.id,
@@ -138,7 +169,7 @@ def session_json(session: Session, *, current: str | None) -> SessionJson:
         label=session.label,
         ip=session.origin.ip,
         user_agent=session.origin.user_agent,
-        location=None,
+        location=places.name_of(session.origin.ip),
         methods=session.methods,
         current=session.id == current,
     )

@@ -86,7 +86,7 @@ async def _presented(auth: Doorward, request: Request, in_body: str | None) -> _
     session_id = await auth.session_of_refresh_token(in_cookie)
     # A cookie that is nobody's has no CSRF token either: it is checked all the same, and then refused as it is.
     if session_id is not None:
-        check_csrf(auth, request, session_id=session_id)
+        check_csrf(auth, request, token_of=session_id)
     return _Presented(token=in_cookie, by_cookie=True)
 
 

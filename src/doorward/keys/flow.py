@@ -1,38 +1,58 @@
-"""Loading, rotating and retiring signing keys."""
+"""Loading, rotating, retiring and revoking signing keys."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from doorward.audit.model import Action, Actor, AuditEvent
 from doorward.deployment import Deployment
 from doorward.errors import DatabaseUnusable, FieldError, NotFound, StoreUnavailable, ValidationFailed
-from doorward.keys.model import KeyState, SigningKey, StoredKey, generate_signing_key
+from doorward.keys.model import Algorithm, KeyState, SigningKey, StoredKey, generate_signing_key
 from doorward.keys.rules import (
     KNOWN_AFTER,
     UNSCHEDULED,
     RotationPlan,
+    plan_replacement,
     plan_rotation,
     published_keys,
+    retired_at_once,
     scheduled_key_of,
     signing_key_of,
     state_of,
     verifying_keys,
 )
 from doorward.keys.wrapping import WrongSecret, unwrap, wrap
+from doorward.ports import Page
+from doorward.revocation.model import Kind, Revocation
+from doorward.sessions.model import EndReason
 
 _HOUSEKEEPING = Actor(name="housekeeping")
 _ROUNDS = 5
+_AT_ONCE = 200
+"""Events of the trail that are read at a time."""
+_KEYS_TAKEN_WITHIN = timedelta(seconds=5)
+"""How long after a change of keys a server may still sign with the old one: it looks once a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Change:
     to: tuple[StoredKey, ...]
     events: tuple[AuditEvent, ...]
+
+
+async def check_secret(deployment: Deployment) -> None:
+    """Raises DatabaseUnusable where the store was made with a secret that is none of ours."""
+    current, *older = deployment.keyring.fingerprints
+    if await deployment.store.secret_check(current, replaces=older) not in deployment.keyring.fingerprints:
+        raise DatabaseUnusable(
+            "The secret does not fit the database: it was made with another one."
+            " Give DOORWARD_SECRET the value that it was made with (or restore the secret file beside the database);"
+            " to replace a secret, give the new one first and the old one after it, separated by a comma."
+        )
 
 
 async def load_keys(deployment: Deployment, *, make: bool = True) -> None:
@@ -48,14 +68,24 @@ async def load_keys(deployment: Deployment, *, make: bool = True) -> None:
     for _ in range(_ROUNDS):
         now = await deployment.store.now()
         stored = await deployment.store.keys()
-        own = [key for key in stored if key.algorithm is deployment.options.signing_algorithm]
-        signing = _signing(own, stored, now=now)
+        if make and (revoked := _revoked_and_in_use(deployment, stored, now=now)):
+            # A backup that has taken the store's place does not know of it.  Its entry dies, and the key must not rise.
+            change = _revocation(deployment, stored, revoked, now=now, actor=_HOUSEKEEPING)
+            await deployment.store.change_keys(stored, change.to, change.events)
+            continue
+        good = [key for key in stored if key.kid not in deployment.live.keys]
+        own = [key for key in good if key.algorithm is deployment.options.signing_algorithm]
+        signing = _signing(own, good, now=now)
         if signing is not None or (stored and not make):
-            _take(deployment, verifying_keys(stored, now=now), signing)
+            _take(deployment, verifying_keys(good, now=now), signing)
             return
         change = _first_keys(deployment, stored, now=now)
         await deployment.store.change_keys(stored, change.to, change.events)
     raise StoreUnavailable(detail="the signing keys changed again and again while they were being made")
+
+
+def _revoked_and_in_use(deployment: Deployment, stored: Sequence[StoredKey], *, now: datetime) -> set[str]:
+    return {key.kid for key in stored if state_of(key, now=now) is not KeyState.RETIRED} & deployment.live.keys.keys()
 
 
 def _signing(own: Sequence[StoredKey], stored: Sequence[StoredKey], *, now: datetime) -> StoredKey | None:
@@ -65,13 +95,15 @@ def _signing(own: Sequence[StoredKey], stored: Sequence[StoredKey], *, now: date
 
 
 def _take(deployment: Deployment, verifying: Sequence[StoredKey], signing: StoredKey | None) -> None:
-    good = [key for key in verifying if key.kid not in deployment.live.keys]
     kid = signing.kid if signing is not None else None
-    if deployment.desk.knows(kid, {key.kid for key in good}):
+    if deployment.desk.knows(kid, {key.kid for key in verifying}):
         return
-    unwrapped = {key.kid: _unwrap(deployment, key) for key in good}
+    unwrapped = {key.kid: _unwrap(deployment, key) for key in verifying}
     verification_keys = {name: key.verification_key() for name, key in unwrapped.items()}
     deployment.desk.take_keys(unwrapped.get(kid) if kid is not None else None, verification_keys)
+    # What was signed with a key that has gone is not handed out any more.
+    deployment.statuses.signed.clear()
+    deployment.hub.tell_keys()
 
 
 def _unwrap(deployment: Deployment, key: StoredKey) -> SigningKey:
@@ -86,8 +118,10 @@ def _unwrap(deployment: Deployment, key: StoredKey) -> SigningKey:
     )
 
 
-def _new_key(deployment: Deployment, *, created_at: datetime, activates_at: datetime) -> StoredKey:
-    key = generate_signing_key(deployment.options.signing_algorithm)
+def _new_key(
+    deployment: Deployment, *, created_at: datetime, activates_at: datetime, algorithm: Algorithm | None = None
+) -> StoredKey:
+    key = generate_signing_key(algorithm or deployment.options.signing_algorithm)
     return StoredKey(
         kid=key.kid,
         algorithm=key.algorithm,
@@ -189,7 +223,79 @@ async def retire_key(deployment: Deployment, kid: str, *, actor: Actor) -> None:
     await load_keys(deployment, make=False)
 
 
+async def revoke_key(deployment: Deployment, kid: str, *, actor: Actor) -> int:
+    """Drop a key that somebody else may have: every token that it signed is refused everywhere, and another one signs.
+
+    One transaction retires it, revokes it, puts another in its place and tells of it.  Sessions with a refresh token go
+    on: their clients refresh.  A session of the strategy ``jwt`` has nothing but its token, so those that began while
+    the key signed end afterwards, each by itself; where that is cut short, revoking the key again does the rest.
+
+    Returns:
+        how many sessions ended.
+
+    Raises:
+        NotFound: there is no such key.
+    """
+    for _ in range(_ROUNDS):
+        now = await deployment.store.now()
+        stored = await deployment.store.keys()
+        key = next((each for each in stored if each.kid == kid), None)
+        if key is None:
+            raise NotFound(f"No signing key has the kid {kid!r}.")
+        change = _revocation(deployment, stored, {kid}, now=now, actor=actor)
+        entry = Revocation(kind=Kind.KEY, id=kid, dies_at=now + deployment.options.revocations_live_for)
+        if await deployment.store.change_keys(stored, change.to, change.events, revocations=[entry]):
+            deployment.live.merge([entry])
+            deployment.desk.drop({kid})
+            await load_keys(deployment, make=False)
+            return await _end_what_it_signed(deployment, key, now=now, actor=actor)
+    raise StoreUnavailable(detail="the signing keys are being changed by another server")
+
+
+def _revocation(
+    deployment: Deployment, stored: Sequence[StoredKey], revoked: AbstractSet[str], *, now: datetime, actor: Actor
+) -> _Change:
+    to = {key.kid: retired_at_once(key, now=now) if key.kid in revoked else key for key in stored}
+    events = [_event(Action.KEY_REVOKED, kid, actor) for kid in sorted(revoked)]
+    for algorithm in sorted({key.algorithm for key in stored if key.kid in revoked}):
+        # Another server may sign by another algorithm than this one: it is to find one of its own.
+        plan = plan_replacement((key for key in stored if key.algorithm is algorithm), revoked, now=now)
+        activated = plan.activate
+        if activated is not None:
+            to[activated] = replace(to[activated], activates_at=now)
+        for wanted, activates_at in ((plan.make_signing, now), (plan.make_waiting, UNSCHEDULED)):
+            if wanted:
+                key = _new_key(deployment, created_at=now, activates_at=activates_at, algorithm=algorithm)
+                to[key.kid] = key
+                events.append(_event(Action.KEY_CREATED, key.kid, actor))
+                activated = key.kid if activates_at == now else activated
+        if activated is not None:
+            events.append(_event(Action.KEY_ACTIVATED, activated, actor))
+    return _Change(to=tuple(to.values()), events=tuple(events))
+
+
+async def _end_what_it_signed(deployment: Deployment, key: StoredKey, *, now: datetime, actor: Actor) -> int:
+    """End sessions that have nothing but a token which this key may have signed; the trail says what began when."""
+    since = max(key.activates_at, now - deployment.options.revocations_live_for) - _KEYS_TAKEN_WITHIN
+    until = (key.retiring_at or now) + _KEYS_TAKEN_WITHIN
+    ending, ended, page = deployment.ending(EndReason.KEY_REVOKED, actor), 0, Page(limit=_AT_ONCE)
+    while True:
+        events = await deployment.store.trail(page, action=Action.SESSION_STARTED)
+        for event in events:
+            if event.at is None or event.at < since:
+                return ended
+            if event.detail.get("strategy") == "jwt" and event.at <= until and event.session is not None:
+                over = await deployment.store.end_session(event.session, ending)
+                if over is not None:
+                    deployment.live.merge(over.revocations)
+                    ended += len(over.sessions)
+        if len(events) < page.limit:
+            return ended
+        page = replace(page, after=str(events[-1].id))
+
+
 async def key_set(deployment: Deployment) -> dict[str, Any]:
     """The public keys (RFC 7517 section 5): current, next and recently retired."""
     now = await deployment.store.now()
-    return {"keys": [key.public for key in published_keys(await deployment.store.keys(), now=now)]}
+    published = published_keys(await deployment.store.keys(), now=now)
+    return {"keys": [key.public for key in published if key.kid not in deployment.live.keys]}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from doorward.keys.model import KeyState, StoredKey
@@ -103,6 +103,48 @@ def plan_rotation(keys: Iterable[StoredKey], *, now: datetime, overlap: timedelt
         retired_at=at + overlap,
         is_done=is_done,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replacement:
+    """What takes the place of keys that are revoked, all of it at the same instant.
+
+    Args:
+        activate: the waiting key that begins to sign, or None.
+        make_signing: whether a fresh key has to sign at once, since none waits.
+        make_waiting: whether a fresh key has to wait for the next rotation.
+    """
+
+    activate: str | None = None
+    make_signing: bool = False
+    make_waiting: bool = False
+
+
+def plan_replacement(keys: Iterable[StoredKey], revoked: Collection[str], *, now: datetime) -> Replacement:
+    """Decide what takes the place of revoked keys, so that there is no instant at which nobody can sign.
+
+    Args:
+        keys: every key of one algorithm.
+        revoked: the ``kid`` of those that are revoked.
+        now: the instant of the revocation, UTC.
+    """
+    known = list(keys)
+    pending = [key for key in known if state_of(key, now=now) is KeyState.PENDING]
+    waiting = sorted((key for key in pending if key.kid not in revoked), key=lambda key: key.created_at)
+    # The one that is to sign in a moment counts too: the one before it is about to stop.
+    at_work = {key.kid for key in (signing_key_of(known, now=now), scheduled_key_of(known, now=now)) if key is not None}
+    if at_work.isdisjoint(revoked):
+        return Replacement(make_waiting=not waiting and bool(pending))
+    if not waiting:
+        return Replacement(make_signing=True, make_waiting=True)
+    return Replacement(activate=waiting[0].kid, make_waiting=len(waiting) == 1)
+
+
+def retired_at_once(key: StoredKey, *, now: datetime) -> StoredKey:
+    """The row of a key that verifies nothing any more from now on, or already did not."""
+    if state_of(key, now=now) is KeyState.RETIRED:
+        return key
+    return replace(key, retiring_at=key.retiring_at or now, retired_at=now)
 
 
 def _age(key: StoredKey) -> tuple[datetime, datetime, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -34,6 +34,10 @@ _SNAPSHOT_KEPT_FOR = timedelta(seconds=1)
 _KEYS = write_event(KeysChanged())
 
 
+Observer = Callable[[datetime, Sequence[Change]], None]
+"""Told, by the store's clock, when readers were told of what."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Written:
     """A snapshot as bytes, all but its last frame, for everybody who comes within a second."""
@@ -48,20 +52,22 @@ class _Written:
 class Hub:
     """Holds the live set of a server and tells readers of all that changes it.
 
-    Used by one event loop.
+    Used by one event loop; without one, by threads, for the live set and its digests alone.
 
     Args:
         name: of this process' feed; random, so that nobody resumes the feed of another.
         ticks: this machine's clock that nobody steps.
-        most_readers: at once; with 0, as for a host without an event loop, nothing is kept but the live set.
+        most_readers: at once; with 0, as for a host without an event loop, no frames are kept for them.
         most_frames: kept for those who come back.
     """
 
     def __init__(
         self, *, name: str, ticks: Ticks, most_readers: int = MOST_READERS, most_frames: int = MOST_FRAMES
     ) -> None:
-        self.live = LiveSet(told=self._tell if most_readers else None)
+        self.live = LiveSet(told=self._tell)
+        self.listeners: set[Callable[[Sequence[Change]], None]] = set()
         self.cut = 0  # readers that were too slow, so far
+        self.observer: Observer | None = None
         self._name = name
         self._ticks = ticks
         self._most_readers = most_readers
@@ -72,6 +78,11 @@ class Hub:
         self._known: tuple[datetime, float] | None = None
         self._written: _Written | None = None
         self._writing = asyncio.Lock()
+
+    @property
+    def streams(self) -> bool:
+        """Whether there may be readers at all."""
+        return self._most_readers > 0
 
     # What is known
 
@@ -84,8 +95,9 @@ class Hub:
         """
         self._known = as_of, asked_at
         over = int(as_of.timestamp()) // int(BUCKET.total_seconds())
-        for bucket in [each for each in self._sums if each < over]:
-            del self._sums[bucket]
+        for bucket in list(self._sums):
+            if bucket < over:
+                self._sums.pop(bucket, None)
 
     @property
     def reading(self) -> Reading:
@@ -112,10 +124,14 @@ class Hub:
     # Telling
 
     def _tell(self, changes: Sequence[Change]) -> None:
+        for listener in tuple(self.listeners):
+            listener(changes)
         for before, after in changes:
             if before is not None:
                 self._add(bucket_of(before), -hash_of(before))
             self._add(bucket_of(after), hash_of(after))
+        if not self.streams:
+            return
         for start in range(0, len(changes), ENTRIES_PER_FRAME):
             entries = tuple(after for _, after in changes[start : start + ENTRIES_PER_FRAME])
             self._number += 1
@@ -123,6 +139,8 @@ class Hub:
             self._ring.append((self._number, frame))
             for reader in tuple(self._readers):
                 reader.put(frame)
+        if self.observer is not None and self._known is not None:
+            self.observer(self.reading.now, changes)
 
     def _add(self, bucket: int, amount: int) -> None:
         self._sums[bucket] = (self._sums.get(bucket, 0) + amount) % (1 << 128)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -50,14 +51,15 @@ class LiveSet:
     """All revocations that have not died.
 
     Sets join by the pointwise maximum of value and of ``dies_at``, so entries may arrive repeated, reordered or from
-    two servers and the result is the same.  An entry leaves only by its own death.
+    two servers and the result is the same.  An entry leaves only by its own death.  Threads may share one: a set
+    joins as a whole, and looking into it waits for nobody.
 
     Args:
         entries: to begin with.
         told: told of all that a merge has changed, wherever it comes from.
     """
 
-    __slots__ = ("_entries", "_told", "accounts", "keys", "sessions", "tokens")
+    __slots__ = ("_entries", "_lock", "_told", "accounts", "keys", "sessions", "tokens")
 
     def __init__(
         self, entries: Iterable[Revocation] = (), *, told: Callable[[tuple[Change, ...]], None] | None = None
@@ -69,13 +71,14 @@ class LiveSet:
         self.tokens: dict[str, int] = {}
         self.keys: dict[str, int] = {}
         self._told = told
+        self._lock = threading.Lock()
         self.merge(entries)
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def __iter__(self) -> Iterator[Revocation]:
-        return iter(self._entries.values())
+        return iter(tuple(self._entries.values()))
 
     def get(self, kind: Kind, name: str) -> Revocation | None:
         """The entry that names it, or None."""
@@ -83,6 +86,10 @@ class LiveSet:
 
     def merge(self, entries: Iterable[Revocation]) -> None:
         """Join entries into the set."""
+        with self._lock:
+            self._merge(entries)
+
+    def _merge(self, entries: Iterable[Revocation]) -> None:
         changed: list[Change] = []
         for entry in entries:
             known = self._entries.get((entry.kind, entry.id))
@@ -103,10 +110,11 @@ class LiveSet:
 
     def expire(self, *, now: datetime) -> int:
         """Let the dead entries go.  Returns how many."""
-        dead = [place for place, entry in self._entries.items() if entry.dies_at <= now]
-        for kind, name in dead:
-            del self._entries[kind, name]
-            del self._index(kind)[name]
+        with self._lock:
+            dead = [place for place, entry in self._entries.items() if entry.dies_at <= now]
+            for kind, name in dead:
+                del self._entries[kind, name]
+                del self._index(kind)[name]
         return len(dead)
 
     def revokes(self, *, session: str, account: str, version: int, token: str) -> Kind | None:
@@ -136,7 +144,7 @@ class LiveSet:
             minutes since the epoch -> hex of 16 bytes.
         """
         sums: dict[int, int] = {}
-        for entry in self._entries.values():
+        for entry in self:
             bucket = bucket_of(entry)
             if bucket * BUCKET.total_seconds() > after.timestamp():
                 # A sum of hashes does not depend on the order, and unlike a xor does not cancel a repetition.

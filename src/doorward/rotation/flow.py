@@ -32,9 +32,10 @@ from doorward.rotation.model import (
 )
 from doorward.rotation.rules import decide_refresh
 from doorward.secret import Secret
-from doorward.sessions.flow import end_revived, issue_credentials
+from doorward.sessions.flow import end_revived
 from doorward.sessions.model import EndReason, Refreshed, Session
 from doorward.sessions.rules import is_held, is_revoked
+from doorward.sessions.signing_in import issue_credentials
 from doorward.wire.refresh_token import RefreshToken, parse_refresh_token
 
 _log = logging.getLogger(__name__)

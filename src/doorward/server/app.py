@@ -5,25 +5,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import structlog
 
 from doorward.doorward import Doorward
 from doorward.errors import DoorwardError
+from doorward.revocation.model import Change
 from doorward.secret import Secret
 from doorward.secret_file import read_or_make_secret
 from doorward.server.logs import set_up_logs
-from doorward.server.metrics import Metrics
-from doorward.server.settings import Settings, load_settings
+from doorward.server.metrics import Metrics, Readings
+from doorward.server.settings import Settings, load_settings, pages_of
 from doorward.web.asgi import DoorwardApp, Message, Receive, Scope, Send
 
+if TYPE_CHECKING:
+    from doorward.lab.app import Lab
+
 HOUSEKEEPING_EVERY = timedelta(minutes=1)
+REFRESHED_EVERY = timedelta(seconds=5)
 MOST_BATCHES = 20
 """Batches of one round of housekeeping: what is left is left for the next, so that requests never wait for it long."""
 
-_FREQUENT = frozenset({"read_health", "read_readiness", "read_metrics"})
+_FREQUENT = frozenset({"read_health", "read_readiness", "read_metrics", "page_asset"})
 
 _log = structlog.get_logger("doorward.server")
 
@@ -39,12 +45,15 @@ class ServerApp:
     def __init__(self, auth: Doorward, settings: Settings) -> None:
         self.auth = auth
         self._settings = settings
-        self._metrics = Metrics(live=lambda: len(auth.deployment.live))
-        self._contract = DoorwardApp(auth, metrics=self._metrics.text, observer=self._observe)
+        self._metrics = Metrics(self._readings)
+        self._lab = _lab(settings)
+        self._contract = DoorwardApp(auth, metrics=self._metrics.text, observer=self._observe, pages=pages_of(settings))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+        elif self._lab is not None and scope["type"] == "http" and f"{scope['path']}/".startswith("/lab/"):
+            await self._lab(scope, receive, send)
         else:
             await self._contract(scope, receive, send)
 
@@ -55,18 +64,20 @@ class ServerApp:
         Raises:
             DatabaseUnusable, ConfigurationError, Unavailable: it cannot be opened; says what to do.
         """
-        async with self.auth:
+        async with self.auth, self._lab.life() if self._lab is not None else contextlib.nullcontext():
             # Once more, now that the secret is known that may have been made just now.
             set_up_logs(
                 self._settings.log_format, level=self._settings.log_level, known=secrets_of(self.auth, self._settings)
             )
-            housekeeping = asyncio.create_task(self._keep_house(), name="doorward: housekeeping")
+            self.auth.deployment.hub.observer = self._measure
+            work = {"housekeeping": self._keep_house(), "metrics": self._refresh_metrics()}
+            tasks = [asyncio.create_task(each, name=f"doorward: {name}") for name, each in work.items()]
             try:
                 yield
             finally:
-                housekeeping.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await housekeeping
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -85,6 +96,31 @@ class ServerApp:
         level = logging.DEBUG if operation in _FREQUENT else logging.INFO
         # Neither address nor query: an operation's name says what was asked, and nothing of who asked.
         _log.log(level, "request", operation=operation, status=status, milliseconds=round(seconds * 1000, 2))
+
+    def _readings(self) -> Readings | None:
+        if not self.auth.is_open:
+            return None
+        known = self.auth.deployment
+        return Readings(
+            staleness=known.freshness.staleness(now=known.ticks()),
+            live_revocations=len(known.live),
+            readers=known.hub.readers,
+            readers_cut=known.hub.cut,
+            hits={"sessions": known.cookies.hits, "tokens": known.desk.remembered.hits},
+            misses={"sessions": known.cookies.misses, "tokens": known.desk.remembered.misses},
+        )
+
+    def _measure(self, now: datetime, changes: Sequence[Change]) -> None:
+        """Note how long ago what readers were told has been committed: an entry dies so long after that."""
+        for before, entry in changes:
+            if before is None:
+                self._metrics.told(now - (entry.dies_at - self.auth.options.revocations_live_for))
+
+    async def _refresh_metrics(self) -> None:
+        # Another worker may be the one that is asked for the metrics of all.
+        while True:
+            await asyncio.sleep(REFRESHED_EVERY.total_seconds())
+            self._metrics.refresh()
 
     async def _keep_house(self) -> None:
         while True:
@@ -109,11 +145,19 @@ class ServerApp:
             await asyncio.sleep(0)
 
 
+def _lab(settings: Settings) -> Lab | None:
+    """The lab where it is asked for: what it needs is imported then alone."""
+    if not settings.lab:
+        return None
+    from doorward.lab.app import Lab
+
+    return Lab(settings.address)
+
+
 def secrets_of(auth: Doorward, settings: Settings) -> list[Secret]:
     """Every secret of this deployment, so that logs can mask what equals one."""
     kept = [read_or_make_secret(auth.secret_file)] if auth.secret_file is not None and auth.secret_file.exists() else []
-    admin_key = [settings.admin_key] if settings.admin_key is not None else []
-    return [*settings.secret, *admin_key, *kept]
+    return [*settings.secrets, *kept]
 
 
 def create_app() -> ServerApp:

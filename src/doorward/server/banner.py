@@ -7,7 +7,7 @@ from pathlib import Path
 
 from doorward.options import Strategy
 from doorward.server.settings import Settings
-from doorward.stores import place_of
+from doorward.stores import place_of, place_of_sessions
 
 _WHO = '{"email":"ada@example.com","password":"a-long-walk-by-the-sea"}'
 _JSON = "-H 'Content-Type: application/json'"
@@ -52,9 +52,15 @@ def _facts(settings: Settings, secret_file: Path | None) -> Iterator[tuple[str, 
     if (settings.issuer or settings.address) != settings.address:
         yield "issuer", str(settings.issuer)
     yield "data", place_of(settings.database)
+    if settings.redis_url is not None:
+        yield "sessions", place_of_sessions(settings.redis_url.reveal())
     if settings.secret:
         yield "secret", "given in the settings"
     else:
         yield "secret", str(secret_file.absolute()) if secret_file else "made for this run alone"
+    if settings.pages:
+        yield "pages", f"{settings.address}/sign-up"
+    if settings.lab:
+        yield "lab", f"{settings.address}/lab"
     if settings.workers > 1:
         yield "workers", str(settings.workers)

@@ -1,4 +1,4 @@
-"""Prometheus metrics: each operation counted and timed, the process, and the size of the live set.
+"""Prometheus metrics: each operation counted and timed, the process, and what is known of revocations and by whom.
 
 A label is an operation of the table or a status: never anything that came with a request, so that neither a credential
 nor a foreign name ends up in a metric and the number of series is bounded.
@@ -10,7 +10,9 @@ Where several workers serve one port, the numbers of all are added up: each writ
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 
 from prometheus_client import (
     CollectorRegistry,
@@ -33,18 +35,44 @@ MOST_OPERATIONS = 100
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
+_COLD = float("inf")
+"""The staleness of a server that has never read its store: an alert on a bound goes off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """What a server knows of itself, at a moment.
+
+    Args:
+        staleness: how old what is known of revocations is; None while nothing is.
+        live_revocations: those that every request is checked against.
+        readers: streams of the feed.
+        readers_cut: those that were too slow, so far.
+        hits: by cache, what was answered from memory so far.
+        misses: by cache, what was not.
+    """
+
+    staleness: timedelta | None
+    live_revocations: int
+    readers: int
+    readers_cut: int
+    hits: Mapping[str, int]
+    misses: Mapping[str, int]
+
+
 class Metrics:
     """What one server counts.
 
     Args:
-        live: how many revocations are live, asked when the metrics are read.
+        readings: asked when the metrics are read; None while the server is not open.
     """
 
-    def __init__(self, live: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, readings: Callable[[], Readings | None] = lambda: None) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each of ours
         registry = CollectorRegistry()
         self._registry = registry
-        self._live = live
+        self._readings = readings
+        self._counted: dict[tuple[str, ...], int] = {}
         self._known: set[str] = set()
         self._operations = Counter(
             "doorward_operations", "Operations answered.", ("operation", "status"), registry=registry
@@ -65,6 +93,28 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self._staleness = Gauge(
+            "doorward_revocations_staleness_seconds",
+            "How old what is known of revocations is; infinite before the store has been read.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._readers = Gauge(
+            "doorward_feed_readers",
+            "Streams of the revocation feed.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._cut = Counter("doorward_feed_readers_cut", "Streams ended since they were too slow.", registry=registry)
+        self._cache = Counter(
+            "doorward_cache_lookups", "Credentials looked for in memory.", ("cache", "outcome"), registry=registry
+        )
+        self._told = Histogram(
+            "doorward_revocation_told_seconds",
+            "From the commit of a revocation until this process told the readers of the feed, by the store's clock.",
+            buckets=_BUCKETS,
+            registry=registry,
+        )
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
 
@@ -79,9 +129,31 @@ class Metrics:
         for kind in ("sessions", "revocations", "audit_events", "keys"):
             self._removed.labels(kind).inc(getattr(batch, kind))
 
+    def told(self, after: timedelta) -> None:
+        """Note how long after its commit readers were told of a revocation."""
+        self._told.observe(max(after.total_seconds(), 0.0))
+
+    def refresh(self) -> None:
+        """Take what the server knows of itself: when the metrics are read, and now and then for other workers."""
+        read = self._readings()
+        if read is None:
+            return
+        self._revocations.set(read.live_revocations)
+        self._staleness.set(_COLD if read.staleness is None else read.staleness.total_seconds())
+        self._readers.set(read.readers)
+        self._cut.inc(self._since((), read.readers_cut))
+        for outcome, counts in (("hit", read.hits), ("miss", read.misses)):
+            for cache, count in counts.items():
+                self._cache.labels(cache, outcome).inc(self._since((cache, outcome), count))
+
+    def _since(self, name: tuple[str, ...], count: int) -> int:
+        """How much a count has grown since it was last taken; one that began anew has grown from nothing."""
+        before, self._counted[name] = self._counted.get(name, 0), count
+        return count - before if count >= before else count
+
     def text(self) -> bytes:
         """All of it in Prometheus' text format."""
-        self._revocations.set(self._live())
+        self.refresh()
         if SHARED_FOLDER not in os.environ:
             return generate_latest(self._registry)
         everybody = CollectorRegistry()

@@ -23,7 +23,7 @@ from doorward.server.app import ServerApp, secrets_of
 from doorward.server.banner import banner
 from doorward.server.logs import set_up_logs
 from doorward.server.metrics import SHARED_FOLDER
-from doorward.server.settings import Settings, warnings_of
+from doorward.server.settings import Settings, pages_of, warnings_of
 from doorward.server.sources import PREFIX, config_file
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def serve(settings: Settings, *, flags: Mapping[str, Any], config: Path | None) 
     """
     for problem in warnings_of(settings):
         print(f"Warning {problem}", file=sys.stderr)  # noqa: T201 -- for whoever started it
-    set_up_logs(settings.log_format, level=settings.log_level, known=[*settings.secret])
+    set_up_logs(settings.log_format, level=settings.log_level, known=settings.secrets)
     with listening(settings.host, settings.port) as sock:
         # Port 0 lets the system choose.
         settings = settings.model_copy(update={"port": sock.getsockname()[1]})
@@ -78,6 +78,7 @@ async def _serve_alone(settings: Settings, sock: socket.socket) -> None:
 def _serve_several(settings: Settings, sock: socket.socket, *, flags: Mapping[str, Any], config: Path | None) -> int:
     from uvicorn.supervisors import Multiprocess
 
+    pages_of(settings)
     auth = settings.doorward(blocking=True)
     # Opened once here: whatever is wrong is told once, and the workers find database, keys and secret made.
     run_blocking(auth.open())

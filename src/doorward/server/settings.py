@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
@@ -23,6 +23,10 @@ from doorward.keys.model import Algorithm
 from doorward.options import OptionFields, Options, Strategy
 from doorward.secret import Secret
 from doorward.server.sources import PREFIX, Given, Origin, Source, gather
+from doorward.stores import secrets_of_redis
+
+if TYPE_CHECKING:
+    from doorward.pages import Pages
 
 LEAST_ADMIN_KEY_LENGTH = 8
 GOOD_ADMIN_KEY_LENGTH = 24
@@ -50,6 +54,10 @@ def _secret(value: object) -> Secret:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("Give text; leave it out where none is meant")
     return Secret(value.strip())
+
+
+def _secret_or_none(value: object) -> Secret | None:
+    return None if value is None else _secret(value)
 
 
 def _secrets(value: object) -> tuple[Secret, ...]:
@@ -93,16 +101,26 @@ class Settings(BaseSettings):
     forwarded_allow_ips: Words = ()
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    lab: bool = False
 
     # What is kept, and what protects it
     database: Text = "sqlite:///doorward.db"
     secret: Annotated[tuple[Secret, ...], NoDecode, PlainValidator(_secrets)] = ()
     memcached_url: Annotated[str | None, BeforeValidator(_none_where_empty)] = None
+    redis_url: Annotated[Secret | None, PlainValidator(_secret_or_none)] = None
+
+    # Pages for people
+    pages: bool = True
+    pages_name: Text = "Doorward"
+    pages_folder: Annotated[Path | None, BeforeValidator(_none_where_empty)] = None
+    pages_return_to: Words = ()
+    geo_database: Annotated[Path | None, BeforeValidator(_none_where_empty)] = None
 
     # The options of ``doorward.options``, by the same names
     strategy: Strategy = _DEFAULTS.strategy
     issuer: Annotated[str | None, BeforeValidator(_none_where_empty)] = None
     audience: Annotated[str | None, BeforeValidator(_none_where_empty)] = _DEFAULTS.audience
+    forward_audience: Annotated[str | None, BeforeValidator(_none_where_empty)] = _DEFAULTS.forward_audience
     signing_algorithm: Algorithm = _DEFAULTS.signing_algorithm
     access_lifetime: Seconds = _DEFAULTS.access_lifetime
     clock_skew: Seconds = _DEFAULTS.clock_skew
@@ -153,6 +171,12 @@ class Settings(BaseSettings):
         place = self.database.removeprefix("sqlite:///")
         return Path(place) if place != self.database else None
 
+    @property
+    def secrets(self) -> Sequence[Secret]:
+        """All that is in the settings and must not be in a log."""
+        others = [each for each in (self.admin_key, self.redis_url) if each is not None]
+        return [*self.secret, *others, *(secrets_of_redis(self.redis_url.reveal()) if self.redis_url else ())]
+
     def doorward(self, *, blocking: bool = False) -> Doorward:
         """The deployment that these settings describe, not yet open.
 
@@ -164,6 +188,8 @@ class Settings(BaseSettings):
             self.database,
             secret=self.secret or None,
             memcached=self.memcached_url,
+            redis=self.redis_url,
+            geo_database=self.geo_database,
             blocking=blocking,
             makes_keys=not blocking,
             **self.options,
@@ -176,6 +202,19 @@ class Loaded:
 
     settings: Settings
     origins: Mapping[str, Origin]
+
+
+def pages_of(settings: Settings) -> Pages | None:
+    """The pages that the settings describe, or None where they are switched off.
+
+    Raises:
+        ConfigurationError: their folder cannot be used, or a place to return to is no origin.
+    """
+    if not settings.pages:
+        return None
+    from doorward.pages import Pages
+
+    return Pages(name=settings.pages_name, folder=settings.pages_folder, return_to=settings.pages_return_to)
 
 
 def load_settings(flags: Mapping[str, Any] | None = None, *, config: Path | None = None) -> Loaded:
@@ -213,6 +252,11 @@ def _contradictions(settings: Settings) -> list[Problem]:
     if settings.workers > 1 and settings.database == "memory:":
         remedy = "Use one worker, or a database that they share, such as sqlite:///doorward.db."
         return [Problem(id="DW066", message="Several workers cannot share memory:.", remedy=remedy)]
+    if settings.lab and not is_loopback(settings.host):
+        message = f"The lab shows every credential, and {settings.host} can be reached from other machines."
+        return [Problem(id="DW076", message=message, remedy="Leave out --lab, or listen on 127.0.0.1.")]
+    if settings.lab and settings.workers > 1:
+        return [Problem(id="DW077", message="The lab lives in the memory of one process.", remedy="Use one worker.")]
     return []
 
 

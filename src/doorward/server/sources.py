@@ -18,11 +18,10 @@ from doorward.errors import ConfigurationError, Problem
 
 PREFIX = "DOORWARD_"
 CONFIG_FILE = Path("doorward.toml")
-SECRETS = ("secret", "admin_key")
+SECRETS = ("secret", "admin_key", "redis_url")
 """The settings that may stand in a file of their own, named by ``…_FILE``."""
 
 _FILES = {f"{name}_file": name for name in SECRETS}
-_LATER = {"redis_url": "Redis"}
 _LARGEST_FILE = 64 * 1024
 
 
@@ -151,10 +150,7 @@ def _cause(error: Exception) -> str:
 def _refuse_unknown(said: dict[str, Given], known: set[str], problems: list[Problem]) -> dict[str, Given]:
     names = known | _FILES.keys()
     for name, each in said.items():
-        if name in _LATER:
-            message = f"{each.origin} is set, and this version keeps nothing in {_LATER[name]}."
-            problems.append(Problem(id="DW065", message=message, remedy="Leave it out until a later version."))
-        elif name not in names:
+        if name not in names:
             problems.append(_unknown(each.origin, names))
     return {name: each for name, each in said.items() if name in names}
 

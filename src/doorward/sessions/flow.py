@@ -1,221 +1,36 @@
-"""Signing in and out, and telling who makes a request."""
+"""Telling who makes a request, and signing out."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from doorward.accounts.model import Account, Owner
-from doorward.accounts.rules import Email, parse_email, parse_label
-from doorward.audit.model import Action, Actor, AuditEvent, Origin
+from doorward.audit.model import Actor
 from doorward.deployment import Deployment
 from doorward.errors import (
-    FieldError,
-    InvalidCredentials,
     InvalidToken,
     NotAuthenticated,
     NotFound,
     SessionEnded,
     StoreUnavailable,
     Unavailable,
-    ValidationFailed,
 )
-from doorward.options import FIRST_PARTY, Strategy
-from doorward.principal import Carrier, Principal
+from doorward.principal import Principal
 from doorward.secret import Secret
 from doorward.sessions.model import (
-    AccountMoved,
-    Credentials,
     EndReason,
-    NewSession,
     Session,
     Sighting,
-    SignedIn,
 )
 from doorward.sessions.rules import decide_standing, is_held, is_revoked, is_sighting_due
 from doorward.tokens.desk import Verified
-from doorward.tokens.statuses import take_number
-from doorward.wire.handle import SECRET_BYTES, Handle, hash_secret, parse_handle, write_handle
-from doorward.wire.identifiers import new_identifier
-from doorward.wire.refresh_token import RefreshToken, parse_refresh_token, write_refresh_token
-
-CARRIERS: dict[Strategy, tuple[Carrier, ...]] = {
-    "session": ("cookie",),
-    "jwt": ("token",),
-    "hybrid": ("token", "cookie"),
-}
-"""How a session can travel under each strategy, the default first."""
+from doorward.wire.handle import parse_handle
 
 _log = logging.getLogger(__name__)
 
 _ASK_AGAIN_AFTER = timedelta(seconds=5)
-_ROUNDS = 3
-"""How often signing in starts again because the account changed between reading and writing."""
-
-
-async def sign_in(
-    deployment: Deployment,
-    *,
-    email: str,
-    password: Secret,
-    carrier: Carrier | None = None,
-    label: str | None = None,
-    origin: Origin,
-    sent_along: Sequence[Secret] = (),
-) -> SignedIn:
-    """Start a session for whoever proves to own the account.
-
-    Args:
-        deployment: where.
-        email: as it was typed.
-        password: as it was typed.
-        carrier: how the session travels; None for the strategy's default.
-        label: what its owner calls it.
-        origin: where the request comes from.
-        sent_along: handles and refresh tokens that came with the request: what they name ends, so that a session
-            which somebody planted in this browser is not carried on (session fixation).
-
-    Raises:
-        InvalidCredentials: e-mail and password do not go together; the same for an unknown e-mail.
-        ValidationFailed: the strategy has no such carrier.
-        RateLimited: too many attempts.
-    """
-    chosen = decide_carrier(deployment.options.strategy, carrier)
-    label = parse_label(label)
-    typed = _typed_email(email)
-    deployment.limits.before_sign_in(origin.ip, typed.key if typed else email)
-    replaces = [key for text in sent_along if (key := await _live_key(deployment, text)) is not None]
-    for _ in range(_ROUNDS):
-        account = await _authenticate_password(deployment, typed, password, origin=origin)
-        secret = deployment.entropy(SECRET_BYTES)
-        new = _new_session(deployment, account, chosen, secret=secret, label=label, origin=origin)
-        new = replace(new, status_index=await take_number(deployment))
-        actor = Actor(name=account.id, origin=origin)
-        now = deployment.clock()
-        started = await deployment.store.start_session(
-            new,
-            limit=deployment.options.session_limit,
-            replaces=replaces,
-            ending=deployment.ending(EndReason.SIGNED_OUT, actor),
-        )
-        if not isinstance(started, AccountMoved):
-            deployment.live.merge(started.revocations)
-            credentials = issue_credentials(deployment, started.session, account, secret=secret, now=now)
-            return SignedIn(account=account, session=started.session, credentials=credentials)
-    raise StoreUnavailable(detail="the account changed again and again while signing in")
-
-
-def decide_carrier(strategy: Strategy, asked: Carrier | None) -> Carrier:
-    """Decide how a session travels.  Raises ValidationFailed where the strategy has no such carrier."""
-    possible = CARRIERS[strategy]
-    if asked is not None and asked not in possible:
-        message = f"the strategy {strategy} carries sessions by {' or '.join(possible)}"
-        raise ValidationFailed([FieldError(field="carrier", message=message)])
-    return asked or possible[0]
-
-
-async def _authenticate_password(
-    deployment: Deployment, typed: Email | None, password: Secret, *, origin: Origin
-) -> Account:
-    account = await deployment.store.account_by_email(typed.key) if typed else None
-    # The same work whether or not there is an account: time must not tell.
-    matches = await deployment.hashing.verify(password, account.password_hash if account else None)
-    if account is None or not matches or account.disabled_at is not None:
-        cause = "unknown account" if account is None else "wrong password" if not matches else "account disabled"
-        await deployment.store.record(
-            AuditEvent(
-                action=Action.SESSION_REFUSED,
-                actor=Actor(origin=origin),
-                account=account.id if account else None,
-                detail={"cause": cause},
-            )
-        )
-        raise InvalidCredentials(cause)
-    if typed is not None:
-        deployment.limits.after_sign_in(typed.key)
-    if account.password_hash is not None and deployment.hashing.is_outdated(account.password_hash):
-        await _rehash(deployment, account, password, Actor(name=account.id, origin=origin))
-    return account
-
-
-async def _rehash(deployment: Deployment, account: Account, password: Secret, actor: Actor) -> None:
-    """Put today's parameters in the place of older ones; another day where there is no room for it now."""
-    try:
-        password_hash = await deployment.hashing.hash(password)
-        await deployment.store.rehash_password(account, password_hash, actor=actor)
-    except Unavailable as error:
-        _log.warning("the password of account %s keeps its older parameters: %s", account.id, error.detail)
-
-
-def _typed_email(text: str) -> Email | None:
-    """What was typed, or None where it can be nobody's: answered like an unknown address."""
-    try:
-        return parse_email(text)
-    except ValidationFailed:
-        return None
-
-
-def _new_session(
-    deployment: Deployment, account: Account, carrier: Carrier, *, secret: bytes, label: str | None, origin: Origin
-) -> NewSession:
-    options = deployment.options
-    # Without a refresh token a session lives as long as its one access token.
-    stateless = options.strategy == "jwt"
-    return NewSession(
-        key=int.from_bytes(deployment.entropy(8)) >> 1,
-        id=new_identifier(deployment.entropy),
-        account=account.id,
-        account_version=account.version,
-        client=FIRST_PARTY,
-        strategy=options.strategy,
-        carrier=carrier,
-        secret_hash=hash_secret(secret),
-        idle=options.access_lifetime if stateless else options.session_idle,
-        absolute=options.access_lifetime if stateless else options.session_absolute,
-        label=label,
-        origin=origin,
-        methods=("pwd",),
-    )
-
-
-def issue_credentials(
-    deployment: Deployment, session: Session, account: Owner, *, secret: bytes, now: datetime
-) -> Credentials:
-    """What the client of a session is handed.
-
-    Args:
-        deployment: where.
-        session: the row as it is in the store.
-        account: whose it is.
-        secret: the 128 bits of the handle or the refresh token.
-        now: this machine's time, read before the statement that wrote the row.
-    """
-    csrf_token = deployment.keyring.csrf_token(session.id) if session.carrier == "cookie" else None
-    if session.strategy == "session":
-        return Credentials(handle=write_handle(Handle(key=session.key, secret=secret)), csrf_token=csrf_token)
-    access_token = deployment.desk.issue(session, account, now=now)
-    if session.strategy == "jwt":
-        return Credentials(access_token=access_token)
-    token = RefreshToken(key=session.key, generation=session.generation, secret=secret)
-    return Credentials(
-        access_token=access_token,
-        refresh_token=write_refresh_token(token, client=session.client, keyring=deployment.keyring),
-        refresh_expires_in=max(session.leaves_at - now, timedelta(0)),
-        csrf_token=csrf_token,
-    )
-
-
-async def _live_key(deployment: Deployment, text: Secret) -> int | None:
-    """The key of the session that a credential proves to own, whatever its kind."""
-    parsed = parse_handle(text.reveal()) or parse_refresh_token(
-        text.reveal(), client=FIRST_PARTY, keyring=deployment.keyring
-    )
-    if parsed is None:
-        return None
-    seen = await deployment.store.session(parsed.key)
-    return parsed.key if seen.session is not None and is_held(seen.session, parsed.secret_hash) else None
 
 
 async def authenticate(deployment: Deployment, *, handle: Secret | None, bearer: Secret | None) -> Principal:
@@ -261,7 +76,7 @@ async def authenticate_handle(deployment: Deployment, text: Secret) -> Principal
         await _touch(deployment, session)
         session = replace(session, last_seen_at=seen.at)
     principal = _principal(deployment, session, account)
-    if deployment.watches:
+    if deployment.watches():
         idle = deployment.options.session_idle
         deployment.cookies.put(text.reveal(), principal, session, account, asked=asked, seen_at=seen.at, idle=idle)
     return principal
@@ -322,7 +137,12 @@ def _principal(deployment: Deployment, session: Session, account: Owner) -> Prin
 
 async def authenticate_token(deployment: Deployment, text: Secret) -> Principal:
     """Tell who sent an access token; in memory, but for the first sight of a generation."""
-    verified = verify_token(deployment, text)
+    try:
+        verified = verify_token(deployment, text)
+    except InvalidToken:
+        if deployment.desk.is_last_of_revoked_key(text, live=deployment.live):
+            raise SessionEnded(EndReason.KEY_REVOKED) from None
+        raise
     if verified.revoked:
         raise await _why_revoked(deployment, verified)
     if verified.claims.gen is not None:
@@ -378,11 +198,6 @@ async def current_session(deployment: Deployment, principal: Principal) -> tuple
     if account is None:
         raise NotAuthenticated(detail="the account is gone")
     return account, session
-
-
-async def list_sessions(deployment: Deployment, account_id: str) -> Sequence[Session]:
-    """The sessions of an account that stand, the newest first."""
-    return await deployment.store.sessions_of(account_id)
 
 
 async def end_session(

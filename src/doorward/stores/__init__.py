@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doorward.errors import ConfigurationError, Problem
 from doorward.ports import Announcements, Clock, Knowledge, Store
+from doorward.secret import Secret
 from doorward.stores.clock import system_clock
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def _with_redis(
     if memcached_url is not None:
         raise ConfigurationError([_CACHE_BEFORE_REDIS])
     runner = _runner(database_url, clock=clock, blocking=blocking)
-    return redis_store(runner, redis_url, clock=clock, blocking=blocking)
+    # PostgreSQL tells inside the commit, which nobody can die after without having told.
+    return redis_store(runner, redis_url, clock=clock, blocking=blocking, announces=not is_postgres(database_url))
 
 
 def _runner(database_url: str, *, clock: Clock | None, blocking: bool = False) -> Runner:
@@ -104,19 +106,24 @@ def _runner(database_url: str, *, clock: Clock | None, blocking: bool = False) -
     return sqlite_runner(place, clock=clock or system_clock, blocking=blocking)
 
 
-def open_announcements(database_url: str) -> Announcements | None:
+def open_announcements(database_url: str, *, redis_url: str | None = None) -> Announcements | None:
     """Where servers on this database tell each other what they revoke; None where they have to read.
 
     For an event loop.
 
     Args:
-        database_url: as for ``open_store``.
+        database_url: as for ``open_store``, and what follows as well.
+        redis_url: used where the database has no announcements of its own.
     """
-    if not is_postgres(database_url):
-        return None
-    from doorward.stores.sql.announcing import postgres_announcements
+    if is_postgres(database_url):
+        from doorward.stores.sql.announcing import postgres_announcements
 
-    return postgres_announcements(database_url)
+        return postgres_announcements(database_url)
+    if redis_url is None:
+        return None
+    from doorward.stores.redis import redis_announcements
+
+    return redis_announcements(redis_url)
 
 
 def migrate(database_url: str) -> Migration:
@@ -162,6 +169,28 @@ def place_of(database_url: str) -> str:
     if database_url == "memory:":
         return "in memory alone, gone when the server ends"
     return str(Path(_sqlite_file(database_url)).absolute())
+
+
+def place_of_sessions(redis_url: str) -> str:
+    """Where an address of Redis leads, for people: without user and password.
+
+    Raises:
+        ConfigurationError: the address cannot be used.
+    """
+    from doorward.stores.redis.address import parse_redis
+
+    return str(parse_redis(redis_url))
+
+
+def secrets_of_redis(redis_url: str) -> Sequence[Secret]:
+    """The passwords in an address of Redis; none where it cannot be used."""
+    from doorward.stores.redis.address import parse_redis
+
+    try:
+        address = parse_redis(redis_url)
+    except ConfigurationError:
+        return ()
+    return [each for each in (address.password, address.sentinel_password) if each is not None]
 
 
 def _sqlite_file(database_url: str) -> str:

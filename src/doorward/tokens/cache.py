@@ -20,18 +20,20 @@ class VerifiedTokens:
 
     Between the instant at which a token was verified and its ``exp``, time alone cannot change the answer; outside,
     the memory gives nothing and the token is verified anew, with the allowance for clocks that verifying makes.  A
-    change of keys can change it: call `forget_all` then.  Two generations of half the limit each keep what is used,
-    without a list to be kept in order.
+    change of keys can change it: begin with a new memory then.  Two generations of half the limit each keep what is
+    used, without a list to be kept in order.
 
     Args:
         limit: how many tokens are remembered at most.
     """
 
-    __slots__ = ("_half", "_old", "_young")
+    __slots__ = ("_half", "_old", "_young", "hits", "misses")
 
     def __init__(self, limit: int) -> None:
         if limit < 2:
             raise ValueError("a memory of verified tokens holds at least two")
+        self.hits = 0
+        self.misses = 0
         self._half = limit // 2
         self._young: dict[bytes, _Remembered] = {}
         self._old: dict[bytes, _Remembered] = {}
@@ -39,23 +41,27 @@ class VerifiedTokens:
     def __len__(self) -> int:
         return len(self._young.keys() | self._old.keys())
 
+    def emptied(self) -> VerifiedTokens:
+        """A new memory to go on with, which goes on counting."""
+        memory = VerifiedTokens(2 * self._half)
+        memory.hits, memory.misses = self.hits, self.misses
+        return memory
+
     def get(self, token: str, *, now: datetime) -> AccessClaims | None:
         """The claims of a token that was verified before, or None: verify it."""
         name = _name(token)
         found = self._young.get(name) or self._old.get(name)
         if found is None or not found.verified_at <= now.timestamp() < found.dies_at:
+            self.misses += 1
             return None
         if name not in self._young:
             self._keep(name, found)
+        self.hits += 1
         return found.claims
 
     def put(self, token: str, claims: AccessClaims, *, now: datetime) -> None:
         """Remember a token that was verified at ``now``."""
         self._keep(_name(token), _Remembered(claims, now.timestamp(), claims.exp))
-
-    def forget_all(self) -> None:
-        """Forget every token: the keys have changed."""
-        self._young, self._old = {}, {}
 
     def _keep(self, name: bytes, found: _Remembered) -> None:
         if len(self._young) >= self._half:

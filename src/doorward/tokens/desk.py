@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from doorward.accounts.model import Owner
-from doorward.errors import StoreUnavailable
+from doorward.errors import InvalidToken, StoreUnavailable
 from doorward.keys.model import SigningKey, VerificationKey
 from doorward.options import Options
 from doorward.ports import Entropy
@@ -17,7 +19,13 @@ from doorward.principal import Principal
 from doorward.revocation.model import LiveSet
 from doorward.secret import Secret
 from doorward.sessions.model import IssuedToken, Session
-from doorward.tokens.access import AccessClaims, AccessTokenVerifier, principal_of, sign_access_token
+from doorward.tokens.access import (
+    AccessClaims,
+    AccessTokenVerifier,
+    principal_of,
+    read_unverified_access_token,
+    sign_access_token,
+)
 from doorward.tokens.cache import VerifiedTokens
 from doorward.tokens.status_list import refer
 from doorward.wire.identifiers import new_identifier
@@ -43,19 +51,40 @@ class Verified:
     revoked: bool
 
 
+UPSTREAM_LIFETIME = timedelta(seconds=60)
+"""How long a token lives that a proxy hands to what is behind it: a request's way, and some allowance for clocks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardedToken:
+    """A token for what is behind a proxy.
+
+    Args:
+        text: the token.
+        claims: what it says.
+        kid: what signed it.
+    """
+
+    text: Secret
+    claims: AccessClaims
+    kid: str
+
+
 class TokenDesk:
     """Issues access tokens, and checks those that are presented.
 
     Args:
         options: of the deployment.
         entropy: what ``jti`` is made of.
+
+    ``remembered`` are the tokens that were verified before.
     """
 
     def __init__(self, options: Options, *, entropy: Entropy) -> None:
         self._options = options
         self._entropy = entropy
         self._signing: SigningKey | None = None
-        self._remembered = VerifiedTokens(MOST_REMEMBERED)
+        self.remembered = VerifiedTokens(MOST_REMEMBERED)
         self._acknowledged: OrderedDict[str, tuple[int, datetime]] = OrderedDict()
         self._verifier = AccessTokenVerifier(
             issuer=options.issuer, audience=options.token_audience, keys={}, clock_skew=options.clock_skew
@@ -79,10 +108,20 @@ class TokenDesk:
         return mine == signing and self._verifier.keys.keys() == verifying
 
     def take_keys(self, signing: SigningKey | None, verifying: Mapping[str, VerificationKey]) -> None:
-        """Put other keys in place of those known."""
+        """Put other keys in place of those known, and forget every token that was verified with those."""
         self._signing = signing
         self._verifier.keys = verifying
-        self._remembered.forget_all()
+        # After the keys, and a new memory instead of an emptied one: a thread that is verifying with the old keys right
+        # now remembers the token in the old memory.
+        self.remembered = self.remembered.emptied()
+
+    def drop(self, revoked: Collection[str]) -> None:
+        """Neither sign nor verify with these keys any more, whatever takes their place."""
+        keys = self._verifier.keys
+        if keys.keys().isdisjoint(revoked):
+            return
+        left = {kid: key for kid, key in keys.items() if kid not in revoked}
+        self.take_keys(None if self._signing is None or self._signing.kid in revoked else self._signing, left)
 
     def issue(self, session: Session, account: Owner, *, now: datetime) -> IssuedToken:
         """Mint an access token for a session.
@@ -92,20 +131,36 @@ class TokenDesk:
             account: whose it is.
             now: read before the statement that the row comes from, so that ``exp`` is counted from what was known.
         """
+        claims = self._claims(session, account, self._options.token_audience, self._options.access_lifetime, now=now)
+        if session.strategy == "hybrid":
+            claims = msgspec.structs.replace(claims, gen=session.generation)
+        text = Secret(sign_access_token(claims, self.signing_key))
+        return IssuedToken(text=text, expires_in=timedelta(seconds=max(claims.exp - claims.iat, 0)))
+
+    def issue_for_upstream(self, session: Session, account: Owner, *, audience: str, now: datetime) -> ForwardedToken:
+        """Mint a short token for a session, which a proxy hands to what is behind it.
+
+        It names no generation: the client of the session never sees it, so it acknowledges nothing.
+        """
+        key = self.signing_key
+        claims = self._claims(session, account, audience, UPSTREAM_LIFETIME, now=now)
+        text = Secret(sign_access_token(claims, key))
+        return ForwardedToken(text=text, claims=claims, kid=key.kid)
+
+    def _claims(
+        self, session: Session, account: Owner, audience: str, lifetime: timedelta, *, now: datetime
+    ) -> AccessClaims:
         issued_at = int(now.timestamp())
-        # No lease outlives what it is a lease on.
-        lifetime = int(self._options.access_lifetime.total_seconds())
-        expires_at = min(issued_at + lifetime, int(session.leaves_at.timestamp()))
-        claims = AccessClaims(
+        return AccessClaims(
             iss=self._options.issuer,
             sub=account.id,
-            aud=self._options.token_audience,
-            exp=expires_at,
+            aud=audience,
+            # No lease outlives what it is a lease on.
+            exp=min(issued_at + int(lifetime.total_seconds()), int(session.leaves_at.timestamp())),
             iat=issued_at,
             jti=new_identifier(self._entropy),
             client_id=session.client,
             sid=session.id,
-            gen=session.generation if session.strategy == "hybrid" else None,
             ver=account.version,
             auth_time=int(session.authenticated_at.timestamp()),
             amr=session.methods,
@@ -113,8 +168,6 @@ class TokenDesk:
             roles=account.roles,
             scope=" ".join(self._options.scopes_of(account.roles)),
         )
-        text = Secret(sign_access_token(claims, self.signing_key))
-        return IssuedToken(text=text, expires_in=timedelta(seconds=max(expires_at - issued_at, 0)))
 
     def is_acknowledged(self, session_id: str, generation: int, *, now: datetime) -> bool:
         """Whether the store need not be told, for now, that this generation has been seen."""
@@ -135,10 +188,27 @@ class TokenDesk:
             InvalidToken: it is not ours, not now or not for us.
         """
         token = text.reveal()
-        claims = self._remembered.get(token, now=now)
+        # Taken before the keys are; see take_keys.
+        remembered = self.remembered
+        claims = remembered.get(token, now=now)
         if claims is None:
             claims = self._verifier.verify(token, now=now)
-            self._remembered.put(token, claims, now=now)
+            remembered.put(token, claims, now=now)
         # Remembered or not: what was true a moment ago may have been revoked since.
         revoked = live.revokes(session=claims.sid, account=claims.sub, version=claims.ver, token=claims.jti)
         return Verified(claims=claims, principal=principal_of(claims), revoked=revoked is not None)
+
+    def is_last_of_revoked_key(self, text: Secret, *, live: LiveSet) -> bool:
+        """Whether a token names a revoked key, and a session that has nothing but such a token.
+
+        Nothing of it has been verified, since whoever has the key can sign: it decides what the refusal says, and
+        neither whether there is one nor what becomes of the session.
+        """
+        if not live.keys:
+            return False
+        try:
+            header, claims = read_unverified_access_token(text.reveal())
+        except InvalidToken:
+            return False
+        kid = header.get("kid")
+        return isinstance(kid, str) and kid in live.keys and "gen" not in claims

@@ -7,6 +7,7 @@ tokens say the old roles until they expire; the revocation feed knows of that.
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -58,12 +59,24 @@ class Statuses:
         signed: the lists that it has signed, those that were signed last at the end.
         given: how many numbers have been taken by all processes, as far as it knows.
         asked_at: this machine's ticks when it last found that out.
+        process: whose numbers the free ones are.
     """
 
     free: list[int] = field(default_factory=list)
     signed: OrderedDict[int, SignedList] = field(default_factory=OrderedDict)
     given: int = 0
     asked_at: float | None = None
+    process: int = field(default_factory=os.getpid)
+
+    def take(self) -> int | None:
+        """A free number that nobody else has, or None: reserve some."""
+        if self.process != os.getpid():
+            # Forked: all that were free are the parent's too, and two sessions with one number would end together.
+            self.free, self.process = [], os.getpid()
+        try:
+            return self.free.pop()
+        except IndexError:
+            return None
 
     def remember(self, number: int, signed: SignedList) -> None:
         """Keep a list, and let the one go that was signed first where there are too many."""

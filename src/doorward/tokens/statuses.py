@@ -14,12 +14,12 @@ async def take_number(deployment: Deployment) -> int | None:
     """
     if not deployment.options.status_lists:
         return None
-    free = deployment.statuses.free
-    if not free:
+    # Again where other threads have taken all that this one reserved.
+    while (number := deployment.statuses.take()) is None:
         first = await deployment.store.reserve_numbers(BLOCK)
-        drawn = sorted((deployment.entropy(8), number) for number in range(first, first + BLOCK))
-        free.extend(number for _, number in drawn)
-    return free.pop()
+        drawn = sorted((deployment.entropy(8), each) for each in range(first, first + BLOCK))
+        deployment.statuses.free.extend(each for _, each in drawn)
+    return number
 
 
 async def read_status_list(deployment: Deployment, number: int) -> str:

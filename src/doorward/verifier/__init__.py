@@ -5,8 +5,19 @@ It needs the base install alone, and imports no store and no HTTP server.
 
 from __future__ import annotations
 
+from doorward.assurance import Demand, Demands
 from doorward.verifier.options import OnStale, VerifierOptions, WhenCold
 from doorward.verifier.replica import State
-from doorward.verifier.verifier import Demand, NotFresh, Verifier, VerifierState
+from doorward.verifier.verifier import NotFresh, Verifier, VerifierState
 
-__all__ = ["Demand", "NotFresh", "OnStale", "State", "Verifier", "VerifierOptions", "VerifierState", "WhenCold"]
+__all__ = [
+    "Demand",
+    "Demands",
+    "NotFresh",
+    "OnStale",
+    "State",
+    "Verifier",
+    "VerifierOptions",
+    "VerifierState",
+    "WhenCold",
+]

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
 
+from doorward.assurance import Demand, Demands, decide_assurance
 from doorward.errors import Busy, InvalidToken, Unavailable
 from doorward.keys.model import VerificationKey
 from doorward.principal import Principal
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from doorward.ports import Clock
     from doorward.verifier.background import Background
     from doorward.verifier.transport import IssuerClient
-
-Demand = Literal["policy", "immediate"]
-"""What a route demands of revocations: what ``on_stale`` says, or that they be fresh whatever it says."""
 
 _MOST_INTROSPECTIONS = 32
 _CLOSE_WITHIN = timedelta(seconds=1)
@@ -217,6 +215,12 @@ class Verifier:
         if self.options.on_stale == "introspect" and revocation == "policy" and not self._is_fresh(self._seconds()):
             return await asyncio.to_thread(self.verify, token)
         return self.verify(token, revocation=revocation)
+
+    def assure(self, principal: Principal, demands: Demands) -> None:
+        """Raises what `decide_assurance` says, if anything.  Revocations are judged with the token, by ``verify``."""
+        refused = decide_assurance(principal, demands, now=self._clock())
+        if refused is not None:
+            raise refused
 
     @property
     def state(self) -> VerifierState:

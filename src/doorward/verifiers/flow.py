@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
 
 from doorward.audit.model import Actor
 from doorward.deployment import Deployment
@@ -40,11 +39,6 @@ async def revoke_verifier(deployment: Deployment, name: str, *, actor: Actor) ->
     if not await deployment.store.revoke_verifier(name, actor=actor):
         raise NotFound(f"No verifier is called {name!r}.")
     await read_verifiers(deployment)
-
-
-async def list_verifiers(deployment: Deployment) -> Sequence[StoredVerifier]:
-    """All of them, by name."""
-    return await deployment.store.verifiers()
 
 
 async def read_verifiers(deployment: Deployment) -> None:

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from doorward.doorward import Doorward
-from doorward.errors import DoorwardError
-from doorward.http.api import Api, Observer
+from doorward.errors import DoorwardError, Unavailable
+from doorward.http.api import Api, HostedPages, Observer
 from doorward.http.caller import authenticate_request
 from doorward.http.message import LARGEST_BODY, ByteStream, Request, Response, join_headers
 
@@ -26,6 +26,13 @@ TAKEN_WITHIN = timedelta(seconds=15)
 """How long a client may take for the next part of a stream before the connection is dropped."""
 
 
+SESSION_OVER = 4401
+"""What a WebSocket is closed with when its session is over, or does not allow what was demanded: sign in again."""
+
+TRY_AGAIN_LATER = 1013
+"""What it is closed with when that cannot be told: connect again (RFC 6455's registry)."""
+
+
 class DoorwardApp:
     """Doorward as an ASGI application: serve it, or mount it under a prefix.
 
@@ -35,13 +42,19 @@ class DoorwardApp:
         auth: the deployment.
         metrics: makes the text of ``/metrics``.
         observer: told of every call: the operation's id, the status, the seconds that it took.
+        pages: ``doorward.pages.Pages`` for people, or None for the API alone.
     """
 
     def __init__(
-        self, auth: Doorward, *, metrics: Callable[[], bytes] | None = None, observer: Observer | None = None
+        self,
+        auth: Doorward,
+        *,
+        metrics: Callable[[], bytes] | None = None,
+        observer: Observer | None = None,
+        pages: HostedPages | None = None,
     ) -> None:
         self.auth = auth
-        self._api = Api(auth, metrics=metrics, observer=observer)
+        self._api = Api(auth, metrics=metrics, observer=observer, pages=pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -181,11 +194,17 @@ async def _refuse_websocket(receive: Receive, send: Send) -> None:
     await send({"type": "websocket.close", "code": 1008, "reason": ""})
 
 
+def close_code_of(error: DoorwardError) -> int:
+    """What a WebSocket is closed with."""
+    return TRY_AGAIN_LATER if isinstance(error, Unavailable) else SESSION_OVER
+
+
 class AuthenticationMiddleware:
     """Tells an ASGI application who makes a request.
 
     ``scope["doorward.principal"]`` is the ``Principal``, or None; ``scope["doorward.refusal"]`` is then why: to be
-    answered by whoever needs a principal (``doorward.http.problems.problem_of``), ignored by whoever does not.
+    answered by whoever needs a principal (``doorward.http.problems.problem_of``), ignored by whoever does not.  A
+    WebSocket that the application refuses by raising it is closed.
 
     Args:
         app: the application.
@@ -205,4 +224,9 @@ class AuthenticationMiddleware:
                 scope["doorward.principal"] = await authenticate_request(self._auth, request_of(scope))
             except DoorwardError as error:
                 scope["doorward.refusal"] = error
-        await self._app(scope, receive, send)
+        try:
+            await self._app(scope, receive, send)
+        except DoorwardError as error:
+            if scope["type"] != "websocket":
+                raise
+            await send({"type": "websocket.close", "code": close_code_of(error), "reason": error.code})

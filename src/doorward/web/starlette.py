@@ -5,21 +5,25 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from inspect import iscoroutinefunction
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import WebSocketException
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from doorward import doorward
+from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError, NotAuthenticated
+from doorward.http.api import HostedPages
 from doorward.http.problems import problem_of
 from doorward.principal import Principal
-from doorward.web.asgi import AuthenticationMiddleware, DoorwardApp, request_of
+from doorward.web import guard
+from doorward.web.asgi import AuthenticationMiddleware, DoorwardApp, close_code_of, request_of
 from doorward.web.starlette_users import SignedInUser, set_user
 
 __all__ = ["Doorward", "SignedInUser", "UserMiddleware", "principal_of"]
@@ -28,12 +32,12 @@ Endpoint = Callable[..., Any]
 """``def endpoint(request)``, synchronous or not."""
 
 
-class Doorward(doorward.Doorward):
+class Doorward(guard.Doorward):
     """``doorward.Doorward`` with what a Starlette application wants of it."""
 
-    def mount(self, prefix: str) -> Mount:
-        """The routes of the HTTP contract, below a prefix."""
-        return Mount(prefix, app=DoorwardApp(self))
+    def mount(self, prefix: str, *, pages: HostedPages | None = None) -> Mount:
+        """The routes of the HTTP contract, below a prefix, and those of the pages for people, if any."""
+        return Mount(prefix, app=DoorwardApp(self, pages=pages))
 
     @property
     def middleware(self) -> Middleware:
@@ -46,16 +50,34 @@ class Doorward(doorward.Doorward):
         async with self:
             yield
 
+    def refusal_of_websocket(self, error: DoorwardError) -> Exception:
+        """What Starlette closes a WebSocket by."""
+        return WebSocketException(close_code_of(error), error.code)
+
     def requires(
-        self, *, roles: Collection[str] = (), scopes: Collection[str] = ()
+        self,
+        *,
+        roles: Collection[str] = (),
+        scopes: Collection[str] = (),
+        fresh: timedelta | None = None,
+        revocation: Demand = "policy",
     ) -> Callable[[Endpoint], Callable[..., Awaitable[Any]]]:
-        """Let an endpoint be called only by principals with all these roles and scopes; 401 or 403 otherwise."""
+        """Let an endpoint be called only by principals that give what is demanded; 401, 403 or 503 otherwise.
+
+        Args:
+            roles: all of which are needed.
+            scopes: likewise.
+            fresh: how long ago the subject may have proved itself at most: 401 with what to do (RFC 9470) otherwise.
+            revocation: ``immediate`` where the endpoint must not act on stale knowledge of who has signed out.
+        """
+        demands = Demands(roles=roles, scopes=scopes, fresh=fresh, revocation=revocation)
 
         def decorate(endpoint: Endpoint) -> Callable[..., Awaitable[Any]]:
             @functools.wraps(endpoint)
             async def guarded(request: Request, *args: Any, **kwargs: Any) -> Any:
                 try:
-                    principal_of(request).require(roles=roles, scopes=scopes)
+                    request.scope["doorward.principal"] = await self.assure(principal_of(request), demands)
+                    set_user(request.scope)
                 except DoorwardError as refusal:
                     return _answer(request, refusal)
                 if iscoroutinefunction(endpoint):

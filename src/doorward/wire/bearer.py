@@ -1,8 +1,10 @@
-"""The bearer credential of the ``Authorization`` header (RFC 6750 section 2.1)."""
+"""The ``Authorization`` header: a bearer credential (RFC 6750 section 2.1), or a client's (RFC 6749 section 2.3.1)."""
 
 from __future__ import annotations
 
 import re
+from base64 import b64decode
+from urllib.parse import unquote_plus
 
 from doorward.errors import InvalidToken
 from doorward.secret import Secret
@@ -35,3 +37,27 @@ def parse_authorization(header: str | None) -> Secret | None:
     if _VISIBLE.fullmatch(value) is None:
         raise InvalidToken("the bearer credential is malformed")
     return Secret(value)
+
+
+def parse_client_credentials(header: str | None) -> tuple[str, Secret] | None:
+    """Name and secret of a client that authenticates by HTTP Basic; None without a header or with another scheme.
+
+    Both are encoded as in a form before they are joined, which most clients leave out; of ours it changes nothing.
+
+    Raises:
+        InvalidToken: it is malformed, or too long.
+
+    RFC 6749 section 2.3.1; RFC 7617 section 2.
+    """
+    if header is None or header[:6].lower() != "basic ":
+        return None
+    if len(header) > LONGEST_CREDENTIAL:
+        raise InvalidToken("the Authorization header is too long")
+    try:
+        name, colon, secret = b64decode(header[6:].strip(" "), validate=True).decode("utf-8").partition(":")
+        name, secret = unquote_plus(name, errors="strict"), unquote_plus(secret, errors="strict")
+    except ValueError:
+        raise InvalidToken("the Basic credential is malformed") from None
+    if not colon:
+        raise InvalidToken("the Basic credential has no colon")
+    return name, Secret(secret)

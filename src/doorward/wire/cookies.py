@@ -1,4 +1,4 @@
-"""The two cookies, and the ``Cookie`` header that brings them back (RFC 6265)."""
+"""Our cookies, and the ``Cookie`` header that brings them back (RFC 6265)."""
 
 from __future__ import annotations
 
@@ -38,6 +38,12 @@ class CookieKind:
 SESSION_COOKIE = CookieKind(name="doorward_session", same_site="Lax")
 REFRESH_COOKIE = CookieKind(name="doorward_refresh", same_site="Strict")
 """Sent by scripts of our own site to one endpoint: no navigation needs it."""
+
+
+FORM_COOKIE = CookieKind(name="doorward_form", same_site="Lax")
+"""Tells one visitor of the hosted pages from another before anybody has signed in; it authenticates nobody."""
+PAGE_COOKIE = CookieKind(name="doorward_page", same_site="Strict")
+"""The access token of whoever signed in at a hosted page where no other cookie carries sessions; no API takes it."""
 
 
 def write_cookie(kind: CookieKind, value: Secret, *, lives_for: timedelta, https: bool, secure: bool) -> str:

@@ -7,34 +7,46 @@ within a bounded time.  Any other whose answer is lost is not: whoever asked is 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from typing import Any
 
-from redis.exceptions import NoScriptError, ReadOnlyError
+from redis.exceptions import ConnectionError, NoScriptError, ReadOnlyError  # noqa: A004 -- Redis' own
 
-from doorward.errors import Busy, StoreUnavailable, Unavailable
+from doorward.errors import Busy, Unavailable
 from doorward.stores.redis.address import RedisAddress
-from doorward.stores.redis.connecting import async_client, blocking_client
+from doorward.stores.redis.connecting import async_client, blocking_client, close_async, close_blocking
 from doorward.stores.redis.port import (
     ATTEMPTS,
     OPERATION_TIMEOUT,
     POOL_TIMEOUT,
     Call,
+    channel_of,
     is_worth_another_try,
     translated,
     unusable,
 )
 from doorward.stores.redis.scripts import LOOK, Script
+from doorward.stores.redis.unavailable import RedisUnavailable
 
 MOST_AT_ONCE = 128
 """How many look-ups travel together."""
 
+MOST_TO_TELL = 100
+"""How many announcements wait to be told; what is more than that is one hint to read everything."""
+
+ANYTHING = "doorward:anything"
+"""A key that nothing is kept under."""
+
 PAUSE_SECONDS = 0.05
 """Before another attempt: a node that is being elected has not been yet."""
+
+_log = logging.getLogger(__name__)
 
 
 class AsyncRedis:
@@ -52,6 +64,7 @@ class AsyncRedis:
         self._free = asyncio.Semaphore(address.pool_size)
         self._waiting: list[tuple[str, asyncio.Future[tuple[bytes | None, int]]]] = []
         self._sending: set[asyncio.Task[None]] = set()
+        self._to_tell: list[str] = []
 
     async def open(self) -> None:
         if self._client is not None:
@@ -64,7 +77,7 @@ class AsyncRedis:
             else:
                 await client.ping()
         except Exception as error:
-            await client.aclose()
+            await close_async(client)
             raise unusable(error, self._address) from error
         self._client = client
 
@@ -75,7 +88,7 @@ class AsyncRedis:
                 task.cancel()
             with suppress(TimeoutError):
                 async with asyncio.timeout(POOL_TIMEOUT.total_seconds()):
-                    await client.aclose()
+                    await close_async(client)
 
     async def ping(self) -> None:
         await self._until_done(self._ping, None)
@@ -106,18 +119,41 @@ class AsyncRedis:
                 raise each
         return done
 
+    async def announce(self, text: str) -> None:
+        # By the side: whoever has revoked something does not wait until it is told.
+        is_being_told = bool(self._to_tell)
+        self._to_tell = [*self._to_tell, text] if len(self._to_tell) < MOST_TO_TELL else [self._to_tell[0], ""]
+        if not is_being_told:
+            self._keep(self._tell())
+
+    async def _tell(self) -> None:
+        try:
+            while self._to_tell:
+                await self._until_done(partial(self._publish, self._to_tell[0]), None)
+                del self._to_tell[0]
+        except Unavailable as error:
+            _log.debug("revocations are not announced: %s", error.detail)
+        finally:
+            self._to_tell = []
+
+    async def _publish(self, text: str) -> None:
+        await self._client.execute_command("PUBLISH", channel_of(self._address), text, **_anywhere(self._address))
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
     def _send(self) -> None:
         waiting, self._waiting = self._waiting, []
         for start in range(0, len(waiting), MOST_AT_ONCE):
-            task = asyncio.get_running_loop().create_task(self._look_together(waiting[start : start + MOST_AT_ONCE]))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+            self._keep(self._look_together(waiting[start : start + MOST_AT_ONCE]))
 
     async def _look_together(self, asked: Sequence[tuple[str, asyncio.Future[tuple[bytes | None, int]]]]) -> None:
         try:
             found = await self._until_done(lambda: self._read([name for name, _ in asked]), LOOK)
         except BaseException as error:  # noqa: BLE001 -- whatever it is, those who wait are told
-            cause = error if isinstance(error, Exception) else StoreUnavailable(detail="the store is being closed")
+            cause = error if isinstance(error, Exception) else RedisUnavailable(detail="the store is being closed")
             for _, future in asked:
                 if not future.done():
                     future.set_exception(_apart(cause))
@@ -145,18 +181,20 @@ class AsyncRedis:
 
     async def _ping(self) -> None:
         await self._client.ping(**_everywhere(self._address))
+        # A node of a Cluster that has fallen apart says that it is there, and answers nothing else.
+        await self._client.execute_command("GET", ANYTHING)
 
     async def _until_done(self, work: Callable[[], Any], script: Script | None) -> Any:
         if self._client is None:
-            raise StoreUnavailable(detail="the store is not open")
+            raise RedisUnavailable(detail="the store is not open")
         try:
             async with asyncio.timeout(OPERATION_TIMEOUT.total_seconds()), _Turn(self._free):
                 for attempt in count(1):
                     try:
                         return await work()
                     except Exception as error:
-                        if isinstance(error, ReadOnlyError):
-                            await self._leave_what_became_a_replica()
+                        if isinstance(error, ReadOnlyError | ConnectionError):
+                            await self._leave_what_is_not_used()
                         if attempt == ATTEMPTS or not is_worth_another_try(error, script):
                             raise
                         await asyncio.sleep(PAUSE_SECONDS)
@@ -166,7 +204,8 @@ class AsyncRedis:
                 raise
             raise raised from error
 
-    async def _leave_what_became_a_replica(self) -> None:
+    async def _leave_what_is_not_used(self) -> None:
+        """Where one connection is lost, or leads to what became a replica, the others are no better."""
         if not self._address.cluster:
             await self._client.connection_pool.disconnect(inuse_connections=False)
 
@@ -218,10 +257,10 @@ class BlockingRedis:
     async def close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            client.close()
+            close_blocking(client)
 
     async def ping(self) -> None:
-        self._until_done(lambda: self._client.ping(**_everywhere(self._address)), None)
+        self._until_done(self._ping, None)
 
     async def look(self, name: str) -> tuple[bytes | None, int]:
         value, now = await self.call(Call(LOOK, name, ("",)))
@@ -236,6 +275,17 @@ class BlockingRedis:
     async def call_each(self, calls: Sequence[Call]) -> Sequence[Any]:
         return [await self.call(each) for each in calls]
 
+    async def announce(self, text: str) -> None:
+        with suppress(Unavailable):
+            self._until_done(lambda: self._publish(text), None)
+
+    def _ping(self) -> None:
+        self._client.ping(**_everywhere(self._address))
+        self._client.execute_command("GET", ANYTHING)
+
+    def _publish(self, text: str) -> None:
+        self._client.execute_command("PUBLISH", channel_of(self._address), text, **_anywhere(self._address))
+
     def _run(self, call: Call) -> Any:
         script = call.script
         try:
@@ -245,7 +295,7 @@ class BlockingRedis:
 
     def _until_done(self, work: Callable[[], Any], script: Script | None) -> Any:
         if self._client is None:
-            raise StoreUnavailable(detail="the store is not open")
+            raise RedisUnavailable(detail="the store is not open")
         if not self._free.acquire(timeout=POOL_TIMEOUT.total_seconds()):
             raise Busy(detail="all connections to Redis are in use")
         until = time.monotonic() + OPERATION_TIMEOUT.total_seconds()
@@ -254,7 +304,7 @@ class BlockingRedis:
                 try:
                     return work()
                 except Exception as error:
-                    if isinstance(error, ReadOnlyError) and not self._address.cluster:
+                    if isinstance(error, ReadOnlyError | ConnectionError) and not self._address.cluster:
                         self._client.connection_pool.disconnect(inuse_connections=False)
                     if attempt == ATTEMPTS or time.monotonic() > until or not is_worth_another_try(error, script):
                         raise
@@ -271,3 +321,8 @@ class BlockingRedis:
 def _everywhere(address: RedisAddress) -> dict[str, Any]:
     """Of a Cluster every primary is asked: without one of them a part of the sessions is not there."""
     return {"target_nodes": "primaries"} if address.cluster else {}
+
+
+def _anywhere(address: RedisAddress) -> dict[str, Any]:
+    """Of a Cluster any node will do."""
+    return {"target_nodes": "random"} if address.cluster else {}

@@ -58,6 +58,25 @@ def blocking_client(address: RedisAddress) -> Any:
     return Redis.from_pool(pool)
 
 
+async def close_async(client: Any) -> None:
+    """Close a client for an event loop, and its connections to Sentinels, which it leaves open."""
+    await client.aclose()
+    for sentinel in _sentinels_of(client):
+        await sentinel.aclose()
+
+
+def close_blocking(client: Any) -> None:
+    """The same for a client for threads."""
+    client.close()
+    for sentinel in _sentinels_of(client):
+        sentinel.close()
+
+
+def _sentinels_of(client: Any) -> list[Any]:
+    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    return [] if manager is None else [*manager.sentinels]
+
+
 def _options(address: RedisAddress) -> dict[str, Any]:
     return {
         "username": address.user,

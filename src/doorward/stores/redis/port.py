@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 from redis import exceptions as said
 
-from doorward.errors import Busy, DatabaseUnusable, StoreUnavailable
+from doorward.errors import Busy, DatabaseUnusable
 from doorward.stores.redis.address import RedisAddress
 from doorward.stores.redis.scripts import Script
+from doorward.stores.redis.unavailable import RedisUnavailable
 
 CONNECT_TIMEOUT = timedelta(seconds=1)
 ANSWER_TIMEOUT = timedelta(seconds=2)
@@ -27,6 +28,12 @@ OPERATION_TIMEOUT = timedelta(seconds=5)
 """How long one call may take in all, being repeated included."""
 
 ATTEMPTS = 3
+
+
+def channel_of(address: RedisAddress) -> str:
+    """Where servers tell each other what they have revoked; databases of one Redis share their channels."""
+    return f"doorward:revoked:{address.database}"
+
 
 Argument = str | int | bytes
 
@@ -66,6 +73,10 @@ class Redis(Protocol):
         """Several, in any order, at once where that can be."""
         ...
 
+    async def announce(self, text: str) -> None:
+        """Tell whoever listens; a hint: it may be lost, and nothing fails by it."""
+        ...
+
 
 # Errors
 
@@ -80,6 +91,8 @@ _NOT_RUN = (
 """What the server says instead of running a script."""
 
 _NOT_NOW = ("OOM", "NOREPLICAS", "MISCONF", "CLUSTERDOWN", "TRYAGAIN", "LOADING", "MASTERDOWN", "READONLY", "BUSY")
+_OF_ANOTHER_FORMAT = "DOORWARD"
+"""What a script begins its own error with (``scripts.py``)."""
 _NOT_LET_IN = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "invalid password")
 
 
@@ -95,10 +108,13 @@ def translated(error: Exception, address: RedisAddress) -> Exception:
     """An error of the client as one that a caller can act on; a mistake of ours stays what it is."""
     if isinstance(error, said.MaxConnectionsError):
         return Busy(detail=f"{address}: all connections are in use")
-    if isinstance(error, said.ResponseError) and not isinstance(error, _NOT_RUN) and not _says(error, _NOT_NOW):
-        return StoreUnavailable(detail=f"{address}: {error}") if _is_refused(error) else error
+    # The client takes the first word off what it knows a class for, so that some are known by their class alone.
+    is_not_now = isinstance(error, (*_NOT_RUN, said.OutOfMemoryError)) or _says(error, _NOT_NOW)
+    if isinstance(error, said.ResponseError) and not is_not_now:
+        is_expected = _is_refused(error) or _says(error, (_OF_ANOTHER_FORMAT,))
+        return RedisUnavailable(detail=f"{address}: {error}") if is_expected else error
     if isinstance(error, said.RedisError | said.RedisClusterException | OSError | TimeoutError):
-        return StoreUnavailable(detail=f"{address}: {str(error) or type(error).__name__}")
+        return RedisUnavailable(detail=f"{address}: {str(error) or type(error).__name__}")
     return error
 
 

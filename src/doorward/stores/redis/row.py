@@ -14,10 +14,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from doorward.audit.model import Origin
-from doorward.errors import FieldError, StoreUnavailable, ValidationFailed
+from doorward.errors import FieldError, ValidationFailed
 from doorward.options import Strategy
 from doorward.principal import Carrier
 from doorward.sessions.model import EndReason, Session
+from doorward.stores.redis.unavailable import RedisUnavailable
 
 FORMAT = 1
 NONE = -1
@@ -187,7 +188,7 @@ def read_row(key: int, value: bytes) -> Kept:
         value: the string.
 
     Raises:
-        StoreUnavailable: another version of Doorward wrote it, or somebody else.
+        RedisUnavailable: another version of Doorward wrote it, or somebody else.
     """
     try:
         row = _rows.decode(value)
@@ -244,8 +245,8 @@ def instant_or_none(at: datetime | None) -> int:
     return NONE if at is None else microseconds(at)
 
 
-def _unknown(found: int | None) -> StoreUnavailable:
+def _unknown(found: int | None) -> RedisUnavailable:
     what = "something that is no session" if found is None else f"a session of format {found}"
-    return StoreUnavailable(
+    return RedisUnavailable(
         detail=f"Redis holds {what}, which this version of Doorward does not know; a newer one may have written it"
     )

@@ -243,6 +243,9 @@ return 1
 KEEP = Script(name="keep", text="return redis.call('PEXPIRE', KEYS[1], ARGV[2])")
 """Let a key live for so many milliseconds.  0: it is gone."""
 
+POINT = Script(name="point", text="redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) return 1")
+"""Write what leads to a session, for so many milliseconds: also where another node has lost it."""
+
 REMOVE = Script(name="remove", text="return redis.call('DEL', KEYS[1])")
 
 # The index of an account: a sorted set of session keys, by the order in which they joined.  Below zero: it is starting.
@@ -274,6 +277,17 @@ if tonumber(order) < 0 then redis.call('ZADD', KEYS[1], string.format('%.0f', -t
 return 1
 """,
 )
+
+BELONG = Script(
+    name="belong",
+    text="""
+-- 2 member, 3 order, 4 for how many milliseconds.  Nothing but a longer life where it is there.
+redis.call('ZADD', KEYS[1], 'NX', ARGV[3], ARGV[2])
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+return 1
+""",
+)
+"""Let a session that has been used belong to its account: also where another node has lost that."""
 
 MEMBERS = Script(name="members", text=_TIME + "return {time(), redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')}")
 """``{the time, {member, order, ...}}``."""

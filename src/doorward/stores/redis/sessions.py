@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from doorward.errors import StoreUnavailable
 from doorward.ports import Clock
 from doorward.rotation.model import Presentation, RefreshPolicy
 from doorward.sessions.model import NewSession, Session
@@ -27,6 +26,7 @@ from doorward.stores.redis.row import (
     write_row,
 )
 from doorward.stores.redis.scripts import Script
+from doorward.stores.redis.unavailable import RedisUnavailable
 from doorward.stores.sql.session_work import Done, Noted, Seen
 
 STARTS_WITHIN = timedelta(minutes=1)
@@ -93,6 +93,13 @@ class RedisSessions:
         value, now = await self._redis.look(pointer_name(session_id))
         return None if value is None else int(value, 16), self._at(now)
 
+    async def live_among(self, session_ids: Sequence[str]) -> Sequence[int]:
+        """The keys of those, named by their public ids, that nobody has ended in Redis."""
+        pointers = await self._redis.look_each([pointer_name(each) for each in session_ids])
+        keys = [int(value, 16) for value in pointers if value is not None]
+        rows = zip(keys, await self.rows(keys), strict=True)
+        return [key for key, row in rows if row is not None and row.session.ended_at is None]
+
     async def of_account(self, account_id: str) -> tuple[datetime, Sequence[tuple[Member, Kept]]]:
         """The time and the sessions of an account that are there; forgets those that are not."""
         now, found = await self._call(scripts.MEMBERS, index_name(account_id))
@@ -126,19 +133,19 @@ class RedisSessions:
             ]
         )
         if put != [1, 1]:
-            raise StoreUnavailable(detail="a key or an id of a session was drawn twice")
+            raise RedisUnavailable(detail="a key or an id of a session was drawn twice")
 
     async def settle(self, session: Session, *, at: datetime) -> None:
         """Let a session that has started live for its time."""
         settled = await self._redis.call_each(
             [
                 self._for(scripts.KEEP, row_name(session.key), milliseconds(session.leaves_at - at + KEPT_LONGER)),
-                self._keeping_pointer(session, at=at),
+                self._pointing(session, at=at),
                 self._for(scripts.SETTLE, index_name(session.account), hex_of(session.key)),
             ]
         )
         if 0 in settled:
-            raise StoreUnavailable(detail="a session took too long to start; it is not there any more")
+            raise RedisUnavailable(detail="a session took too long to start; it is not there any more")
 
     async def remove(self, session: Session) -> None:
         """Take away what was put for a session that did not start."""
@@ -236,15 +243,21 @@ class RedisSessions:
     async def _change(self, script: Script, key: int, *arguments: Argument) -> Found:
         found = self._found(key, await self._call(script, row_name(key), *arguments))
         if found.took and found.row is not None:
-            # The row lives longer by having been used, and so does what leads to it.
-            await self._redis.call(self._keeping_pointer(found.row.session, at=found.at))
+            # The row lives longer by having been used, and so does what leads to it; lost by its node, it is back.
+            session = found.row.session
+            await self._redis.call_each([self._pointing(session, at=found.at), self._belonging(session, at=found.at)])
         return found
 
-    def _keeping_pointer(self, session: Session, *, at: datetime) -> Call:
+    def _pointing(self, session: Session, *, at: datetime) -> Call:
         """Longer than the row, so that one that is not carried out leaves no row without a pointer."""
         left = session.leaves_at - at
         keep = min(2 * left, max(session.expires_at - at, left))
-        return self._for(scripts.KEEP, pointer_name(session.id), milliseconds(keep + KEPT_LONGER))
+        name, value = pointer_name(session.id), hex_of(session.key)
+        return self._for(scripts.POINT, name, value, milliseconds(keep + KEPT_LONGER))
+
+    def _belonging(self, session: Session, *, at: datetime) -> Call:
+        order, keep = microseconds(session.created_at), milliseconds(session.expires_at - at)
+        return self._for(scripts.BELONG, index_name(session.account), hex_of(session.key), order, keep)
 
     async def _call(self, script: Script, name: str, *arguments: Argument) -> Any:
         return await self._redis.call(self._for(script, name, *arguments))

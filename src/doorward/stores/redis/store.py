@@ -9,15 +9,14 @@ only after what follows from that change has been done to it (``stores/sql/sessi
 - an end of any kind is noted in the database first, done in Redis, and told in the database.  Whoever finds a note that
   somebody left does the rest.
 
-A look-up by key, which every request by cookie makes, reads the row and nothing else.
+A look-up by key, which every request by cookie makes, reads the row and nothing else, but for one a minute.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -27,23 +26,31 @@ import msgspec
 
 from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Actor, AuditEvent
-from doorward.errors import Unavailable
+from doorward.errors import StoreUnavailable, Unavailable
 from doorward.ports import Clock, Removed, Snapshot
+from doorward.revocation.model import Kind, Revocation
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.secret import Secret
 from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session, Sighting, Started
 from doorward.sessions.rules import decide_standing
 from doorward.stores import records
+from doorward.stores.redis.judging import ending_these, is_due, lives, new_id, sighting_of, stands, with_known
 from doorward.stores.redis.port import Redis
 from doorward.stores.redis.row import Kept
 from doorward.stores.redis.sessions import Found, RedisSessions, seen_of
-from doorward.stores.sql import session_work
+from doorward.stores.redis.unavailable import RedisUnavailable
+from doorward.stores.sql import ended_numbers, session_work
 from doorward.stores.sql.runners import Runner
 from doorward.stores.sql.session_work import Event, Noted, Standing, work_of
 from doorward.stores.sql.store import SqlStore
-from doorward.wire.identifiers import new_identifier
 
 _log = logging.getLogger(__name__)
+
+LOOKED_AT_ONCE = 100
+"""How many sessions that are revoked are looked at with each reading of the revocations."""
+
+_ROUNDS = 4
+"""How often a session is judged again because its account moved meanwhile."""
 
 
 class RedisSessionStore(SqlStore):
@@ -62,17 +69,18 @@ class RedisSessionStore(SqlStore):
         self._sessions = RedisSessions(redis, clock)
         self._blocking = blocking
         self._finishing: asyncio.Task[None] | None = None
+        self._looked_at = 0
 
     # Accounts
 
     async def change_account(self, account_id: str, change: AccountChange, ending: Ending) -> AccountChanged | None:
-        id_ = _new_id()
+        id_ = new_id()
         statement = partial(session_work.change_account, account_id=account_id, change=change, ending=ending, id_=id_)
         changed = await self._runner.write(statement)
         if changed is None:
             return None
         outcome, works = changed
-        await self._complete(works)
+        await self._complete_if_possible(works)
         return outcome
 
     async def change_password(
@@ -86,7 +94,7 @@ class RedisSessionStore(SqlStore):
     ) -> Ended | AccountMoved:
         kept = None if keep is None else keep.key
         others = [each for each in await self._live_of(seen.id) if each.key != kept]
-        id_ = _new_id()
+        id_ = new_id()
         changed = await self._runner.write(
             partial(
                 session_work.change_password,
@@ -102,7 +110,7 @@ class RedisSessionStore(SqlStore):
         if isinstance(changed, AccountMoved):
             return changed
         known, works = changed
-        return _with(known, await self._complete(works, own=id_))
+        return with_known(known, await self._complete_if_possible(works, own=id_))
 
     # Sessions
 
@@ -121,11 +129,21 @@ class RedisSessionStore(SqlStore):
             await self._sessions.remove(session)
             return AccountMoved()
         await self._sessions.settle(session, at=at)
-        over = [await self._complete([noted], own=noted.id) for noted, _ in ends]
-        return Started(session=session, revocations=tuple(entry for each in over for entry in each.revocations))
+        over = [await self._complete_if_possible([noted], own=noted.id) for noted, _ in ends]
+        known = tuple(entry for each in over if each is not None for entry in each.revocations)
+        return Started(session=session, revocations=known)
 
     async def session(self, key: int) -> Sighting:
-        return _sighting(await self._sessions.row(key))
+        found = await self._sessions.row(key)
+        if found.row is None or not is_due(found.row, at=found.at):
+            return sighting_of(found)
+        # As seldom as a use is noted, the database is asked as well: what Redis has lost does not stay unnoticed.
+        try:
+            known = await self._known(found.row)
+        except Unavailable as error:
+            _log.warning("session %s is taken as Redis has it: %s", found.row.session.id, error.detail)
+            return sighting_of(found)
+        return sighting_of(found) if known.bears(found.row.session) else await self._judged(key, found)
 
     async def session_by_id(self, session_id: str) -> Sighting:
         key, at = await self._sessions.key_of(session_id)
@@ -177,7 +195,7 @@ class RedisSessionStore(SqlStore):
         if row is None or row.ended_at is not None or seen_of(row) != work.seen:
             return None
         # Nothing is revoked before the row says that it is still as it was judged.
-        over = await self._end_these(Noted(id=_new_id(), work=work), certain=())
+        over = await self._end_these(Noted(id=new_id(), work=work), certain=())
         return over if over.sessions else None
 
     async def acknowledge(self, session_id: str, generation: int) -> None:
@@ -191,9 +209,9 @@ class RedisSessionStore(SqlStore):
     async def end_session(self, session_id: str, ending: Ending, *, account_id: str | None = None) -> Ended | None:
         seen = await self.session_by_id(session_id)
         session = seen.session
-        if session is None or account_id not in {None, session.account} or not _stands(seen):
+        if session is None or account_id not in {None, session.account} or not stands(seen):
             return None
-        over = await self._end_these(_ending_these(session.account, [session], ending), certain=[session])
+        over = await self._end_these(ending_these(session.account, [session], ending), certain=[session])
         return over if over.sessions else None
 
     async def end_sessions(self, account_id: str, ending: Ending, *, keep: str | None = None) -> Ended:
@@ -201,16 +219,16 @@ class RedisSessionStore(SqlStore):
             others = [each for each in await self.sessions_of(account_id) if each.id != keep]
             if not others:
                 return Ended()
-            return await self._end_these(_ending_these(account_id, others, ending), certain=others)
-        id_ = _new_id()
+            return await self._end_these(ending_these(account_id, others, ending), certain=others)
+        id_ = new_id()
         ended = await self._runner.write(partial(session_work.end_all, account_id=account_id, ending=ending, id_=id_))
         if ended is None:
             return Ended()
         known, works = ended
-        return _with(known, await self._complete(works, own=id_))
+        return with_known(known, await self._complete_if_possible(works, own=id_))
 
     async def ended_numbers(self, first: int, count: int) -> Sequence[int]:
-        return await self._runner.read(partial(session_work.ended_numbers, first=first, count=count))
+        return await self._runner.read(partial(ended_numbers.read, first=first, count=count))
 
     # The store itself
 
@@ -238,24 +256,39 @@ class RedisSessionStore(SqlStore):
     async def revocations(self) -> Snapshot:
         snapshot = await super().revocations()
         works = await self._runner.look_up(session_work.left_over)
-        if works and not self._blocking and self._finishing is None:
+        ended = self._next_of(snapshot)
+        if (works or ended) and not self._blocking and self._finishing is None:
             # By the side: how old the snapshot is must not depend on Redis.
-            self._finishing = asyncio.create_task(self._finish_left_over(works), name="doorward: finish what was left")
+            tidying = self._tidy({noted.work.account for noted in works}, ended)
+            self._finishing = asyncio.create_task(tidying, name="doorward: finish what was left")
             self._finishing.add_done_callback(self._has_finished)
         return snapshot
+
+    async def write_back(self, revocations: Sequence[Revocation], ending: Ending) -> Ended:
+        names = [entry.id for entry in revocations if entry.kind is Kind.SESSION]
+        rows = await self._sessions.rows(await self._sessions.live_among(names))
+        named = [ending_these(row.session.account, [row.session], ending) for row in rows if row is not None]
+        works = await self._runner.write(
+            partial(session_work.write_back, lost=revocations, named=named, ending=ending, id_=new_id)
+        )
+        over = [await self._complete([noted], own=noted.id) for noted in works]
+        return Ended(
+            sessions=tuple(session for each in over for session in each.sessions),
+            revocations=tuple(entry for each in over for entry in each.revocations),
+        )
 
     async def remove_expired(
         self, *, session_retention: timedelta, audit_retention: timedelta, batch: int = 500
     ) -> Removed:
         """As in the port, but for sessions: those Redis removes by itself, when their time has come."""
-        for noted in await self._runner.read(session_work.left_over):
-            await self._complete([noted])
+        for account_id in sorted({noted.work.account for noted in await self._runner.read(session_work.left_over)}):
+            await self._help(account_id)
         removed = await super().remove_expired(
             session_retention=session_retention, audit_retention=audit_retention, batch=batch
         )
         if removed.elsewhere:
             return removed
-        numbers = await self._runner.write(partial(session_work.forget_numbers, batch=batch))
+        numbers = await self._runner.write(partial(ended_numbers.forget, batch=batch))
         return replace(removed, more=removed.more or numbers == batch)
 
     # Judging
@@ -265,32 +298,40 @@ class RedisSessionStore(SqlStore):
         found = found or await self._sessions.row(key)
         row = found.row
         if row is None:
-            return _sighting(found)
+            return sighting_of(found)
         known = await self._known(row)
-        if not known.bears(row.session) and _lives(row, at=found.at):
-            await self._mend(row, known)
+        for _ in range(_ROUNDS):
+            if known.bears(row.session) or not lives(row, at=found.at):
+                return Sighting(session=row.session, account=known.account or row.owner, at=found.at)
+            await self._mend(row, known, at=found.at)
             found = await self._sessions.row(key)
             row = found.row
             if row is None:
-                return _sighting(found)
+                return sighting_of(found)
             known = await self._known(row)
-        return Sighting(session=row.session, account=known.account or row.owner, at=found.at)
+        raise StoreUnavailable(detail="the account moved again and again while its session was judged")
 
     async def _known(self, row: Kept) -> Standing:
         return await self._runner.look_up(partial(session_work.standing, session=row.session))
 
-    async def _mend(self, row: Kept, known: Standing) -> None:
-        """Do to a row what somebody has left undone, or what Redis has lost."""
+    async def _mend(self, row: Kept, known: Standing, *, at: datetime) -> None:
+        """Do to a row what somebody has left undone, or what Redis or the database has lost."""
         await self._help(row.session.account)
-        if known.revoked:
-            # It was ended, and Redis does not know of it any more.
-            ending = Ending(reason=EndReason.ADMIN, actor=Actor(name="housekeeping"), remember_for=timedelta(0))
-            await self._end_these(_ending_these(row.session.account, [row.session], ending), certain=())
+        over = None if known.account is None else decide_standing(row.session, known.account, now=at)
+        # What refuses its tokens is there already.
+        ending = Ending(reason=over or EndReason.ADMIN, actor=Actor(name="housekeeping"), remember_for=timedelta(0))
+        noted = ending_these(row.session.account, [row.session], ending)
+        left = (await self._sessions.row(row.session.key)).row
+        if left is None or not lives(left, at=at):
+            return
+        stray = await self._runner.write(partial(session_work.note_stray, noted=noted, session=left.session))
+        if stray is not None and (await self._complete([stray], own=stray.id)).sessions:
+            _log.error("writes have been lost: session %s had ended, and is ended again", row.session.id)
 
     async def _live_of(self, account_id: str, *, started: bool = False) -> Sequence[Session]:
         """Sessions that their rows say are live; ``started``: and not only about to start."""
         at, found = await self._sessions.of_account(account_id)
-        return [row.session for member, row in found if (member.settled or not started) and _lives(row, at=at)]
+        return [row.session for member, row in found if (member.settled or not started) and lives(row, at=at)]
 
     # Ending
 
@@ -299,24 +340,38 @@ class RedisSessionStore(SqlStore):
     ) -> list[tuple[Noted, Sequence[Session]]]:
         """Works that end others for a session that starts, each with those that it ends."""
         sent_along = await self._sessions.rows(replaces)
-        replaced = [row.session for row in sent_along if row is not None and _lives(row, at=at)]
+        replaced = [row.session for row in sent_along if row is not None and lives(row, at=at)]
         crowded_out: list[Session] = []
         if limit is not None:
             _, there = await self._sessions.of_account(session.account)
             # In one order for all who start at once, so that they agree on who is one too many.
             newest_first = sorted(there, key=lambda each: each[0].order, reverse=True)
-            live = [row.session for _, row in newest_first if _lives(row, at=at)]
+            live = [row.session for _, row in newest_first if lives(row, at=at)]
             crowded_out = [session for session in live if session not in replaced][max(limit, 1) :]
         reasons = ((EndReason.SIGNED_OUT, replaced), (EndReason.SESSION_LIMIT, crowded_out))
         return [
-            (_ending_these(session.account, over, records.because(ending, reason)), over)
+            (ending_these(session.account, over, records.because(ending, reason)), over)
             for reason, over in reasons
             if over
         ]
 
     async def _end_these(self, noted: Noted, *, certain: Sequence[Session]) -> Ended:
-        await self._runner.write(partial(session_work.end_these, noted=noted, certain=certain))
-        return await self._complete([noted], own=noted.id)
+        """End sessions; ``certain`` ones are over once that is noted, whether or not Redis answers."""
+        known = await self._runner.write(partial(session_work.end_these, noted=noted, certain=certain))
+        if not certain:
+            return await self._complete([noted], own=noted.id)
+        return await self._complete_if_possible([noted], own=noted.id) or known
+
+    async def _complete_if_possible(self, works: Sequence[Noted], *, own: str | None = None) -> Ended | None:
+        """As ``_complete``; None where Redis does not answer: it is left to whoever comes.
+
+        The database has decided, and nothing takes that back: an answer that says otherwise would be wrong.
+        """
+        try:
+            return await self._complete(works, own=own)
+        except RedisUnavailable as error:
+            _log.warning("sessions that have to end or change in Redis wait for it: %s", error.detail)
+            return None
 
     async def _complete(self, works: Sequence[Noted], *, own: str | None = None) -> Ended:
         """Do works one after the other and take them away.  Returns what one of them has led to."""
@@ -331,42 +386,24 @@ class RedisSessionStore(SqlStore):
         """Do what changes of an account have left to be done."""
         await self._complete(await self._runner.read(partial(session_work.pending, account_id=account_id)))
 
-    async def _finish_left_over(self, works: Sequence[Noted]) -> None:
+    async def _tidy(self, accounts: Iterable[str], ended: Sequence[str]) -> None:
+        """Finish what was left to be done to accounts, and end again what has ended and is live all the same."""
         try:
-            await self._complete(works)
+            for account_id in sorted(accounts):
+                await self._help(account_id)
+            for key in await self._sessions.live_among(ended):
+                await self._judged(key)
         except Unavailable as error:
             _log.warning("sessions that have to end or change in Redis wait for it: %s", error.detail)
+
+    def _next_of(self, snapshot: Snapshot) -> Sequence[str]:
+        """Some of the sessions that are revoked, in turn: a replica that took over may not know that they ended."""
+        ended = [entry.id for entry in snapshot.revocations if entry.kind is Kind.SESSION]
+        start = self._looked_at if self._looked_at < len(ended) else 0
+        self._looked_at = start + LOOKED_AT_ONCE
+        return ended[start : self._looked_at]
 
     def _has_finished(self, task: asyncio.Task[None]) -> None:
         self._finishing = None
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("finishing what was left undone in Redis failed; it is tried again", exc_info=error)
-
-
-def _new_id() -> str:
-    return new_identifier(secrets.token_bytes)
-
-
-def _ending_these(account_id: str, sessions: Sequence[Session], ending: Ending) -> Noted:
-    keys = tuple(session.key for session in sessions)
-    return Noted(id=_new_id(), work=msgspec.structs.replace(work_of(account_id, ending, each=True), keys=keys))
-
-
-def _with(known: Ended, over: Ended) -> Ended:
-    return Ended(sessions=over.sessions, revocations=known.revocations + over.revocations)
-
-
-def _sighting(found: Found) -> Sighting:
-    if found.row is None:
-        return Sighting(session=None, account=None, at=found.at)
-    return Sighting(session=found.row.session, account=found.row.owner, at=found.at)
-
-
-def _stands(seen: Sighting) -> bool:
-    if seen.session is None or seen.account is None:
-        return False
-    return decide_standing(seen.session, seen.account, now=seen.at) is None
-
-
-def _lives(row: Kept, *, at: datetime) -> bool:
-    return decide_standing(row.session, row.owner, now=at) is None

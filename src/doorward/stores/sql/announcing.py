@@ -8,8 +8,6 @@ read finds.
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 from doorward.ports import Clock
 from doorward.revocation.model import Revocation
 from doorward.stores.clock import system_clock
+from doorward.stores.listening import listen_on
 from doorward.stores.sql.postgres_address import PostgresAddress, parse_postgres
 from doorward.wire.announcement import CHANNEL, parse_announcement
 
@@ -24,10 +23,6 @@ Heard = Callable[[Sequence[Revocation] | None], None]
 
 ALIVE_EVERY = timedelta(seconds=15)
 """How often a connection on which nothing arrives is asked whether it is still there."""
-
-_SHORTEST_WAIT, _LONGEST_WAIT = 0.1, 10.0
-
-_log = logging.getLogger(__name__)
 
 
 class PostgresAnnouncements:
@@ -48,20 +43,11 @@ class PostgresAnnouncements:
 
     async def listen(self, heard: Heard) -> None:
         """See ``ports.Announcements``."""
-        failures = 0
-        while True:
-            try:
-                await self._listen_once(heard)
-                failures = 0
-            except Exception as error:  # noqa: BLE001 -- drivers and networks fail in many ways; none may end this
-                if failures == 0:
-                    detail = self._address.hide(str(error)) or type(error).__name__
-                    _log.warning(
-                        "no announcements from %s, revocations of others come by reading: %s", self._address, detail
-                    )
-                failures += 1
-            longest = min(_SHORTEST_WAIT * 2.0 ** min(failures, 30), _LONGEST_WAIT)
-            await asyncio.sleep(longest * random.random())  # noqa: S311 -- so that not all come at one moment
+        await listen_on(
+            lambda: self._listen_once(heard),
+            place=str(self._address),
+            told=lambda error: self._address.hide(str(error)),
+        )
 
     async def _listen_once(self, heard: Heard) -> None:
         """Listen until the connection is gone."""

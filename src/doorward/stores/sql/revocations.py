@@ -36,6 +36,7 @@ def write(tx: Transaction, revocations: Sequence[Revocation]) -> None:
     # In one order everywhere: two servers that write the same entries back wait for each other, and do not cross.
     in_order = sorted(revocations, key=lambda entry: (entry.kind.value, entry.id))
     tx.connection.execute(joined, [revocation_values(entry) for entry in in_order])
+    tx.revoked += in_order
     if tx.is_shared:
         # PostgreSQL tells it when this transaction has committed, and not otherwise.
         tx.connection.execute(select(func.pg_notify(CHANNEL, write_announcement(revocations)))).close()

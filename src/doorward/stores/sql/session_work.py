@@ -7,7 +7,7 @@ note away in the transaction that tells of what was really done.  Only one taker
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, delete, insert, select
 
 from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
-from doorward.revocation.model import Kind
+from doorward.revocation.model import Kind, Revocation
 from doorward.secret import Secret
 from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session
 from doorward.stores import records
@@ -254,8 +254,8 @@ def end_all(tx: Transaction, *, account_id: str, ending: Ending, id_: str) -> tu
     return Ended(revocations=(entry,)), pending(tx, account_id=account_id)
 
 
-def end_these(tx: Transaction, *, noted: Noted, certain: Sequence[Session]) -> None:
-    """Note that sessions end.
+def end_these(tx: Transaction, *, noted: Noted, certain: Sequence[Session]) -> Ended:
+    """Note that sessions end.  Returns what is certain of that.
 
     Args:
         tx: where.
@@ -263,7 +263,9 @@ def end_these(tx: Transaction, *, noted: Noted, certain: Sequence[Session]) -> N
         certain: sessions that were live when they were read and will certainly be over: they are revoked at once.
     """
     note(tx, noted)
-    _revoke_each(tx, certain, noted.work.ending)
+    over = records.ended_sessions(certain, noted.work.ending, at=tx.now)
+    revocations.write(tx, over.revocations)
+    return over
 
 
 def start(
@@ -291,6 +293,30 @@ def start(
         end_these(tx, noted=noted, certain=over)
     trail.write(tx, records.session_started(session, ending.actor))
     return account
+
+
+def write_back(
+    tx: Transaction, *, lost: Sequence[Revocation], named: Sequence[Noted], ending: Ending, id_: Callable[[], str]
+) -> Sequence[Noted]:
+    """As ``restored.write_back``, but for the sessions.  Returns what is to be done to them.
+
+    Args:
+        tx: where.
+        lost: the entries.
+        named: works that end sessions which entries name and that are live all the same.
+        ending: why, and on whose behalf.
+        id_: makes another name of a work.
+    """
+    revocations.write(tx, lost)
+    works = [*named]
+    for entry in sorted(lost, key=lambda entry: entry.id):
+        account = accounts.locked(tx, entry.id) if entry.kind is Kind.ACCOUNT else None
+        if account is not None and account.version < entry.value:
+            accounts.raise_version(tx, account, to=entry.value)
+            below = msgspec.structs.replace(work_of(account.id, ending, each=True), below=entry.value)
+            works.append(Noted(id=id_(), work=below))
+    note(tx, *works)
+    return works
 
 
 # Judging
@@ -335,6 +361,23 @@ def tell_if_standing(tx: Transaction, *, session: Session, event: AuditEvent) ->
     return found
 
 
+def note_stray(tx: Transaction, *, noted: Noted, session: Session) -> Noted | None:
+    """Note the end of a session that does not stand, for which nobody has anything left to do.
+
+    Redis has lost what was done to it, or the database has.  Returns the work, or None where it stands after all or
+    where something is left to be done first.
+    """
+    found = standing(tx, session=session, locked=True)
+    if found.bears(session) or pending(tx, account_id=session.account):
+        return None
+    version = found.account.version if found.account is not None else None
+    if version is not None and session.account_version < version:
+        # All that raised the version has been done, so that a row below it has missed something, whoever moves it now.
+        noted = replace(noted, work=msgspec.structs.replace(noted.work, below=version))
+    note(tx, noted)
+    return noted
+
+
 # Taking away
 
 
@@ -365,22 +408,3 @@ def _tell(tx: Transaction, work: Work, done: Done, over: Ended) -> None:
     for number in sorted(numbers):
         values = {"number": number, "dies_at": tx.now + work.ending.remember_for}
         tx.connection.execute(tx.insert(_number).values(values).on_conflict_do_nothing())
-
-
-def _revoke_each(tx: Transaction, sessions: Sequence[Session], ending: Ending) -> None:
-    revocations.write(tx, records.ended_sessions(sessions, ending, at=tx.now).revocations)
-
-
-# Numbers of status lists
-
-
-def ended_numbers(tx: Transaction, *, first: int, count: int) -> Sequence[int]:
-    """Those whose session has ended; of others no token is left that could be accepted."""
-    among = _number.c.number.between(first, first + count - 1)
-    return tuple(tx.connection.execute(select(_number.c.number).where(among)).scalars())
-
-
-def forget_numbers(tx: Transaction, *, batch: int) -> int:
-    """Remove some of those whose last token is dead."""
-    some = select(_number.c.number).where(_number.c.dies_at <= tx.now).limit(batch)
-    return tx.connection.execute(delete(_number).where(_number.c.number.in_(some))).rowcount

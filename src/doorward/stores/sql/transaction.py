@@ -8,6 +8,8 @@ from datetime import datetime
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
+from doorward.revocation.model import Revocation
+
 
 class Transaction:
     """One transaction and its time.
@@ -18,12 +20,14 @@ class Transaction:
             begun and, where a statement function locks something first, after it has the lock.
     """
 
-    __slots__ = ("_clock", "_now", "connection")
+    __slots__ = ("_clock", "_now", "connection", "revoked")
 
     def __init__(self, *, connection: Connection, clock: Callable[[], datetime]) -> None:
         self.connection = connection
         self._clock = clock
         self._now: datetime | None = None
+        self.revoked: list[Revocation] = []
+        """What is revoked in it, for whoever tells of that once it has committed."""
 
     @property
     def now(self) -> datetime:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
-from typing import Any, get_args
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 
-from doorward.errors import DoorwardError, NotAuthenticated, NotPermitted
-from doorward.http.message import Header, Request, Response, join_headers
+from doorward.assurance import Demand, Demands
+from doorward.errors import DoorwardError, NotAuthenticated
+from doorward.http.message import Request, Response, join_headers
 from doorward.http.problems import problem_of
 from doorward.principal import Principal
-from doorward.verifier import Demand, Verifier
+from doorward.verifier import Verifier
 from doorward.wire.bearer import parse_authorization
 
 Scope = MutableMapping[str, Any]
@@ -58,41 +59,21 @@ async def authenticate(verifier: Verifier, scope: Scope, *, revocation: Demand =
     return await verifier.verify_async(credential.reveal(), revocation=revocation)
 
 
-async def authorize(
-    verifier: Verifier, scope: Scope, *, roles: Collection[str], scopes: Collection[str], revocation: Demand
-) -> Principal:
-    """The principal of a request, if it has all these roles and scopes.
+async def authorize(verifier: Verifier, scope: Scope, demands: Demands) -> Principal:
+    """The principal of a request, if it gives what is demanded.
 
     Raises:
-        NotPermitted: it has not.
+        NotPermitted: a role or a scope is missing.
+        InsufficientAuthentication: the subject proved itself too long ago.
         DoorwardError: as `authenticate`.
     """
-    principal: Principal | None = scope.get("doorward.principal") if revocation == "policy" else None
+    principal: Principal | None = scope.get("doorward.principal") if demands.revocation == "policy" else None
     if principal is None:
-        principal = await authenticate(verifier, scope, revocation=revocation)
-    principal.require(roles=roles, scopes=scopes)
+        principal = await authenticate(verifier, scope, revocation=demands.revocation)
+    verifier.assure(principal, demands)
     return principal
 
 
-def check_demand(revocation: Demand) -> None:
-    """Raises ValueError where a route is declared and not where it is called."""
-    if revocation not in get_args(Demand):
-        raise ValueError("revocation is policy or immediate")
-
-
-def answer_of(error: DoorwardError, scope: Scope, *, scopes: Collection[str] = ()) -> Response:
-    """What is answered: 401, 403 or 503, with the challenge that RFC 6750 section 3 asks for.
-
-    Args:
-        error: what went wrong.
-        scope: the request that it went wrong with.
-        scopes: those that the route needs: a client may ask for them.
-    """
-    request = Request(method="GET", path="/", headers=join_headers(scope["headers"]))
-    answer = problem_of(error, request)
-    return answer.with_headers(_insufficient(scopes)) if isinstance(error, NotPermitted) else answer
-
-
-def _insufficient(scopes: Collection[str]) -> list[Header]:
-    wanted = f', scope="{" ".join(sorted(scopes))}"' if scopes else ""
-    return [("www-authenticate", f'Bearer error="insufficient_scope"{wanted}')]
+def answer_of(error: DoorwardError, scope: Scope) -> Response:
+    """What is answered: 401, 403 or 503, with the challenge that RFC 6750 section 3 and RFC 9470 ask for."""
+    return problem_of(error, Request(method="GET", path="/", headers=join_headers(scope["headers"])))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.security import HTTPBearer
 
 from doorward import verifier as plain
+from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError
 from doorward.principal import Principal
-from doorward.verifier import Demand
-from doorward.web.verifier.asgi import answer_of, authenticate, authorize, check_demand
+from doorward.web.verifier.asgi import answer_of, authenticate, authorize
 
 # For the application's OpenAPI document alone: reading the token is ours.
 _Documented = Annotated[
@@ -41,20 +42,25 @@ class Verifier(plain.Verifier):
         return await authenticate(self, request.scope)
 
     def requires(
-        self, *, roles: Collection[str] = (), scopes: Collection[str] = (), revocation: Demand = "policy"
+        self,
+        *,
+        roles: Collection[str] = (),
+        scopes: Collection[str] = (),
+        fresh: timedelta | None = None,
+        revocation: Demand = "policy",
     ) -> Callable[..., Awaitable[Principal]]:
-        """A dependency: the principal, if it has all these roles and scopes; 401, 403 or 503 otherwise.
+        """A dependency: the principal, if it gives what is demanded; 401, 403 or 503 otherwise.
 
         Args:
             roles: all of which are needed.
             scopes: likewise.
+            fresh: how long ago the subject may have proved itself at most: 401 with what to do (RFC 9470) otherwise.
             revocation: ``immediate`` where the route must not act on stale knowledge of who has signed out.
         """
-        check_demand(revocation)
+        demands = Demands(roles=roles, scopes=scopes, fresh=fresh, revocation=revocation)
 
         async def permitted(request: Request, _documented: _Documented = None) -> Principal:
-            request.scope["doorward.scopes"] = scopes  # what the answer to a refusal names
-            return await authorize(self, request.scope, roles=roles, scopes=scopes, revocation=revocation)
+            return await authorize(self, request.scope, demands)
 
         return permitted
 
@@ -62,7 +68,7 @@ class Verifier(plain.Verifier):
 async def _answer(request: Request, error: Exception) -> Response:
     if not isinstance(error, DoorwardError):
         raise error
-    answer = answer_of(error, request.scope, scopes=request.scope.get("doorward.scopes", ()))
+    answer = answer_of(error, request.scope)
     response = Response(answer.body, status_code=answer.status)
     for name, value in answer.headers:
         response.headers.append(name, value)

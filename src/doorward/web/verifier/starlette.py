@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -15,10 +16,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from doorward import verifier as plain
+from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError
-from doorward.verifier import Demand
 from doorward.web.starlette_users import set_user
-from doorward.web.verifier.asgi import VerifierMiddleware, answer_of, authorize, check_demand
+from doorward.web.verifier.asgi import VerifierMiddleware, answer_of, authorize
 
 Endpoint = Callable[..., Any]
 """``def endpoint(request)``, synchronous or not."""
@@ -39,28 +40,32 @@ class Verifier(plain.Verifier):
             yield
 
     def requires(
-        self, *, roles: Collection[str] = (), scopes: Collection[str] = (), revocation: Demand = "policy"
+        self,
+        *,
+        roles: Collection[str] = (),
+        scopes: Collection[str] = (),
+        fresh: timedelta | None = None,
+        revocation: Demand = "policy",
     ) -> Callable[[Endpoint], Callable[..., Awaitable[Any]]]:
-        """Let an endpoint be called only by principals with all these roles and scopes; 401, 403 or 503 otherwise.
+        """Let an endpoint be called only by principals that give what is demanded; 401, 403 or 503 otherwise.
 
         The principal is then ``request.scope["doorward.principal"]``.
 
         Args:
             roles: all of which are needed.
             scopes: likewise.
+            fresh: how long ago the subject may have proved itself at most: 401 with what to do (RFC 9470) otherwise.
             revocation: ``immediate`` where the endpoint must not act on stale knowledge of who has signed out.
         """
-        check_demand(revocation)
+        demands = Demands(roles=roles, scopes=scopes, fresh=fresh, revocation=revocation)
 
         def decorate(endpoint: Endpoint) -> Callable[..., Awaitable[Any]]:
             @functools.wraps(endpoint)
             async def guarded(request: Request, *args: Any, **kwargs: Any) -> Any:
                 try:
-                    request.scope["doorward.principal"] = await authorize(
-                        self, request.scope, roles=roles, scopes=scopes, revocation=revocation
-                    )
+                    request.scope["doorward.principal"] = await authorize(self, request.scope, demands)
                 except DoorwardError as refusal:
-                    return _answer(request, refusal, scopes)
+                    return _answer(request, refusal)
                 if iscoroutinefunction(endpoint):
                     return await endpoint(request, *args, **kwargs)
                 return await run_in_threadpool(endpoint, request, *args, **kwargs)
@@ -89,8 +94,8 @@ class UserMiddleware:
         await self._app(scope, receive, send)
 
 
-def _answer(request: Request, refusal: DoorwardError, scopes: Collection[str]) -> Response:
-    answer = answer_of(refusal, request.scope, scopes=scopes)
+def _answer(request: Request, refusal: DoorwardError) -> Response:
+    answer = answer_of(refusal, request.scope)
     response = Response(answer.body, status_code=answer.status)
     for name, value in answer.headers:
         response.headers.append(name, value)

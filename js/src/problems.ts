@@ -1,0 +1,50 @@
+/** What the server refuses, and what that means for a session. */
+
+/** A refusal (RFC 9457, or RFC 6749 section 5.2), or no answer at all (`code` is `unreachable`). */
+export class DoorwardError extends Error {
+  override readonly name = "DoorwardError";
+  /** Stable, such as `invalid_credentials`: what to act on. */
+  readonly code: string;
+  /** 0 where there was no answer. */
+  readonly status: number;
+  /** Why a session is over, such as `signed_out` or `password_changed`. */
+  readonly reason: string | undefined;
+  /** Seconds after which trying again makes sense. */
+  readonly retryAfter: number | undefined;
+  /** The whole answer: `errors` of fields, `advice` on a password. */
+  readonly problem: Readonly<Record<string, unknown>>;
+
+  constructor(status: number, problem: Record<string, unknown>, retryAfter?: number) {
+    super(text(problem["detail"]) ?? text(problem["error_description"]) ?? "Doorward did not answer.");
+    this.status = status;
+    this.problem = problem;
+    this.code = text(problem["code"]) ?? text(problem["error"]) ?? (status ? "unknown" : "unreachable");
+    this.reason = text(problem["reason"]);
+    this.retryAfter = retryAfter;
+  }
+}
+
+const text = (value: unknown) => (typeof value === "string" ? value : undefined);
+
+/** Read a refusal.  Whatever stands between us and the server may have written it, so nothing in it is relied on. */
+export async function readProblem(response: Response): Promise<DoorwardError> {
+  const body: unknown = await response.json().catch(() => null);
+  const wait = response.headers.get("retry-after") ?? "";
+  return new DoorwardError(
+    response.status,
+    body && typeof body === "object" ? (body as Record<string, unknown>) : {},
+    /^\d{1,6}$/.test(wait) ? Number(wait) : undefined,
+  );
+}
+
+/**
+ * Decide what a refused renewal means: the session is `over`, or it is not known yet and asking again makes sense
+ * (`wait`), or the page is set up wrongly (`refused`).  Only the server's own word ends a session: an error page of a
+ * proxy does not.
+ */
+export function decideRenewal(error: DoorwardError): "over" | "wait" | "refused" {
+  const { code, status } = error;
+  if (status === 400 && (code === "invalid_grant" || code === "invalid_request")) return "over";
+  if (status === 401 && code !== "unknown") return "over";
+  return status === 0 || status === 408 || status === 429 || status >= 500 ? "wait" : "refused";
+}

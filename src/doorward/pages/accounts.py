@@ -1,0 +1,180 @@
+"""Signing up, in and out, and changing the password."""
+
+from __future__ import annotations
+
+from doorward.audit.model import Actor
+from doorward.errors import DoorwardError, InvalidCredentials
+from doorward.http import accounts as api_accounts
+from doorward.http import sessions as api_sessions
+from doorward.http.caller import all_cookies
+from doorward.http.message import Response
+from doorward.http.operation import Call
+from doorward.http.shapes import NewPassword
+from doorward.pages.mistakes import Mistakes, mistakes_of, require
+from doorward.pages.visit import Visit
+from doorward.pages.who import (
+    SIGNED_OUT,
+    authenticate,
+    authenticate_leaving,
+    carrier_of,
+    forget,
+    page_token,
+    remember,
+)
+
+NOTICES = frozenset({"signed_out", "signed_up", "session_over"})
+"""What the page for signing in can be asked to say: these and nothing else, whatever a link has in it."""
+
+
+# Signing in
+
+
+async def show_sign_in(visit: Visit) -> Response:
+    try:
+        principal = await authenticate(visit)
+    except SIGNED_OUT:
+        return _sign_in_form(visit)
+    # No redirect by itself: where the application thinks otherwise, the two would send each other round in circles.
+    account = await visit.auth.account(principal.subject)
+    return visit.show("signed_in.html", session_id=principal.session_id, account=account)
+
+
+async def sign_in(visit: Visit) -> Response:
+    try:
+        visit.check_form()
+        require(visit.form, "email", "password")
+        await _start_session(visit)
+    except DoorwardError as error:
+        return _sign_in_form(visit, mistakes_of(error, visit.language, password_field="password"))  # noqa: S106 -- a field's name
+    return visit.onward()
+
+
+async def _start_session(visit: Visit) -> None:
+    before = page_token(visit)
+    signed_in = await visit.auth.sign_in(
+        email=visit.form["email"],
+        password=visit.secret("password"),
+        carrier=carrier_of(visit),
+        origin=visit.request.origin,
+        # Whatever was in this browser before ends: somebody may have planted it (session fixation).
+        sent_along=all_cookies(visit.auth, visit.request),
+    )
+    if before is not None:
+        await visit.auth.revoke(before, origin=visit.request.origin)
+    remember(visit, signed_in)
+
+
+def _sign_in_form(visit: Visit, mistakes: Mistakes | None = None) -> Response:
+    notice = visit.query.get("notice")
+    return visit.show(
+        "sign_in.html",
+        status=mistakes.status if mistakes else 200,
+        headers=mistakes.headers if mistakes else (),
+        mistakes=mistakes,
+        notice=notice if notice in NOTICES and mistakes is None else None,
+        email=visit.form.get("email", ""),
+    )
+
+
+# Signing up
+
+
+async def show_sign_up(visit: Visit) -> Response:
+    return _sign_up_form(visit)
+
+
+async def sign_up(visit: Visit) -> Response:
+    try:
+        visit.check_form()
+        require(visit.form, "email", "password")
+        await visit.auth.sign_up(
+            email=visit.form["email"],
+            password=visit.secret("password"),
+            name=visit.form.get("name"),
+            actor=Actor(origin=visit.request.origin),
+        )
+    except DoorwardError as error:
+        return _sign_up_form(visit, mistakes_of(error, visit.language, password_field="password"))  # noqa: S106 -- a field's name
+    try:
+        await _start_session(visit)
+    except DoorwardError:
+        # The account is there, and nobody shall be told otherwise.
+        return visit.redirect(visit.link("sign-in", notice="signed_up"))
+    return visit.onward()
+
+
+def _sign_up_form(visit: Visit, mistakes: Mistakes | None = None) -> Response:
+    return visit.show(
+        "sign_up.html",
+        status=mistakes.status if mistakes else 200,
+        headers=mistakes.headers if mistakes else (),
+        mistakes=mistakes,
+        email=visit.form.get("email", ""),
+        display_name=visit.form.get("name", ""),
+    )
+
+
+# Signing out
+
+
+async def show_sign_out(visit: Visit) -> Response:
+    """A form to confirm with: a link signs nobody out, whoever wrote it."""
+    try:
+        leaver = await authenticate_leaving(visit)
+    except SIGNED_OUT:
+        return visit.redirect(visit.link("sign-in"))
+    return visit.show("sign_out.html", session_id=leaver.session_id)
+
+
+async def sign_out(visit: Visit) -> Response:
+    try:
+        leaver = await authenticate_leaving(visit)
+        call = Call(request=visit.request, caller=leaver, body=None, query=None, path={})
+        answer = await api_sessions.sign_out(visit.auth, call)
+    except SIGNED_OUT:
+        # It is over: what was asked for is so.
+        return visit.redirect(visit.link("sign-in"))
+    forget(visit)
+    visit.keep_cookies_of(answer)
+    if visit.return_to is not None:
+        return visit.onward()
+    return visit.redirect(visit.link("sign-in", notice="signed_out"))
+
+
+# The password
+
+
+async def show_change_password(visit: Visit) -> Response:
+    principal = await authenticate(visit)
+    return await _change_password_form(visit, subject=principal.subject, session_id=principal.session_id)
+
+
+async def change_password(visit: Visit) -> Response:
+    principal = await authenticate(visit)
+    try:
+        require(visit.form, "current_password", "new_password")
+        body = NewPassword(current_password=visit.secret("current_password"), new_password=visit.secret("new_password"))
+        call = Call(request=visit.request, caller=principal, body=body, query=None, path={})
+        visit.keep_cookies_of(await api_accounts.change_password(visit.auth, call))
+    except DoorwardError as error:
+        mistakes = mistakes_of(error, visit.language, password_field="new_password")  # noqa: S106 -- a field's name
+        if isinstance(error, InvalidCredentials):
+            said = visit.language("error_current_password")
+            mistakes = Mistakes(status=mistakes.status, fields={"current_password": [said]})
+        return await _change_password_form(
+            visit, subject=principal.subject, session_id=principal.session_id, mistakes=mistakes
+        )
+    return visit.redirect(visit.link("sessions", notice="password_changed"))
+
+
+async def _change_password_form(
+    visit: Visit, *, subject: str, session_id: str, mistakes: Mistakes | None = None
+) -> Response:
+    return visit.show(
+        "change_password.html",
+        status=mistakes.status if mistakes else 200,
+        headers=mistakes.headers if mistakes else (),
+        session_id=session_id,
+        mistakes=mistakes,
+        account=await visit.auth.account(subject),
+    )

@@ -1,0 +1,24 @@
+"""Numbers of status lists whose sessions, kept elsewhere, have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+
+from doorward.stores.sql import schema
+from doorward.stores.sql.transaction import Transaction
+
+_number = schema.ended_number
+
+
+def read(tx: Transaction, *, first: int, count: int) -> Sequence[int]:
+    """Those whose session has ended; of others no token is left that could be accepted."""
+    among = _number.c.number.between(first, first + count - 1)
+    return tuple(tx.connection.execute(select(_number.c.number).where(among)).scalars())
+
+
+def forget(tx: Transaction, *, batch: int) -> int:
+    """Remove some of those whose last token is dead."""
+    some = select(_number.c.number).where(_number.c.dies_at <= tx.now).limit(batch)
+    return tx.connection.execute(delete(_number).where(_number.c.number.in_(some))).rowcount

@@ -1,0 +1,138 @@
+"""Doorward in a Litestar application; ``examples/litestar_app.py`` is one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from litestar import Litestar, Response, asgi
+from litestar.config.app import AppConfig
+from litestar.connection import ASGIConnection, Request
+from litestar.di import Provide
+from litestar.exceptions import WebSocketException
+from litestar.handlers.base import BaseRouteHandler
+from litestar.plugins import InitPlugin
+from litestar.types import Receive, Scope, Send
+
+from doorward.assurance import Demand, Demands
+from doorward.errors import DoorwardError, InvalidToken, NotAuthenticated, SessionEnded
+from doorward.http.caller import authenticate_request
+from doorward.http.problems import problem_of
+from doorward.principal import Principal
+from doorward.web import guard
+from doorward.web.asgi import DoorwardApp, close_code_of, request_of
+
+__all__ = ["Doorward", "DoorwardPlugin"]
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+Guard = Callable[[Connection, BaseRouteHandler], Coroutine[Any, Any, None]]
+"""What Litestar calls a guard."""
+
+
+class Doorward(guard.Doorward):
+    """``doorward.Doorward`` with what a Litestar application wants of it."""
+
+    def mount(self, prefix: str) -> DoorwardPlugin:
+        """A plugin: the routes of the HTTP contract below a prefix, and what handlers of the application want.
+
+        Handlers that have a parameter ``principal`` are given who makes the request, and answer 401 where nobody does;
+        those with ``optional_principal`` are given None then.
+        """
+        return DoorwardPlugin(self, prefix)
+
+    async def principal_of(self, connection: Connection) -> Principal:
+        """Who makes a request, asked once a request; raises what is to be answered where nobody does."""
+        known: Principal | None = connection.scope.get("doorward.principal")  # type: ignore[assignment]  # a key of ours
+        if known is None:
+            if not self.is_open:
+                await self.open()
+            known = await authenticate_request(self, request_of(connection.scope))  # type: ignore[arg-type]  # a mapping
+            _note(connection, known)
+        return known
+
+    def refusal_of_websocket(self, error: DoorwardError) -> Exception:
+        """What Litestar closes a WebSocket by."""
+        return WebSocketException(detail=error.code, code=close_code_of(error))
+
+    def requires(
+        self,
+        *,
+        roles: Collection[str] = (),
+        scopes: Collection[str] = (),
+        fresh: timedelta | None = None,
+        revocation: Demand = "policy",
+    ) -> Guard:
+        """A guard: lets through who gives what is demanded; 401, 403 or 503 otherwise.
+
+        Args:
+            roles: all of which are needed.
+            scopes: likewise.
+            fresh: how long ago the subject may have proved itself at most: 401 with what to do (RFC 9470) otherwise.
+            revocation: ``immediate`` where the route must not act on stale knowledge of who has signed out.
+        """
+        demands = Demands(roles=roles, scopes=scopes, fresh=fresh, revocation=revocation)
+
+        async def permitted(connection: Connection, _handler: BaseRouteHandler) -> None:
+            _note(connection, await self.assure(await self.principal_of(connection), demands))
+
+        return permitted
+
+
+def _note(connection: Connection, principal: Principal) -> None:
+    # The second is what ``request.user`` is.
+    connection.scope["doorward.principal"] = connection.scope["user"] = principal  # type: ignore[typeddict-unknown-key]
+
+
+class DoorwardPlugin(InitPlugin):
+    """What a Litestar application is given by ``plugins=[auth.mount("/auth")]``.
+
+    Args:
+        auth: the deployment.
+        prefix: where the routes of the HTTP contract are.
+    """
+
+    def __init__(self, auth: Doorward, prefix: str) -> None:
+        self.auth = auth
+        self._prefix = prefix
+        self._app = DoorwardApp(auth)
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Add to the application what it needs."""
+        app_config.route_handlers.append(asgi(self._prefix, is_mount=True, copy_scope=True)(self._mounted))
+        app_config.lifespan.append(self._lifespan)
+        app_config.exception_handlers = {DoorwardError: _answer, **app_config.exception_handlers}
+        app_config.dependencies = {
+            "principal": Provide(self._principal),
+            "optional_principal": Provide(self._optional_principal),
+            **app_config.dependencies,
+        }
+        # Handlers are declared with it, and their module may import it for types alone.
+        app_config.signature_namespace = {"Principal": Principal, **app_config.signature_namespace}
+        return app_config
+
+    async def _mounted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Litestar has taken off the prefix, and whatever the server said of its own; and it ends each path in a slash.
+        path = scope["path"].rstrip("/") or "/"
+        await self._app({**scope, "path": path, "root_path": ""}, receive, send)  # type: ignore[arg-type]
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Litestar) -> AsyncIterator[None]:
+        async with self.auth:
+            yield
+
+    async def _principal(self, request: Request[Any, Any, Any]) -> Principal:
+        return await self.auth.principal_of(request)
+
+    async def _optional_principal(self, request: Request[Any, Any, Any]) -> Principal | None:
+        try:
+            return await self.auth.principal_of(request)
+        except (NotAuthenticated, InvalidToken, SessionEnded):
+            return None
+
+
+def _answer(request: Request[Any, Any, Any], error: DoorwardError) -> Response[bytes]:
+    answer = problem_of(error, request_of(request.scope))  # type: ignore[arg-type]  # a mapping
+    headers = dict(answer.headers)
+    return Response(answer.body, status_code=answer.status, media_type=headers.pop("content-type"), headers=headers)
