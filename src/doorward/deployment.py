@@ -15,7 +15,7 @@ from doorward.revocation.freshness import Freshness, Ticks
 from doorward.revocation.hub import Hub
 from doorward.revocation.model import LiveSet
 from doorward.rotation.model import RefreshPolicy
-from doorward.sessions.cache import Moment, SessionCache
+from doorward.sessions.cache import SessionCache
 from doorward.sessions.model import Ending, EndReason
 from doorward.tokens.desk import ForwardedToken, TokenDesk
 from doorward.tokens.status_list import Statuses
@@ -78,14 +78,13 @@ class Deployment:
         )
 
     @property
-    def moment(self) -> Moment:
-        """Now, by both of this machine's clocks."""
-        return Moment(clock=self.clock(), ticks=self.ticks())
-
-    @property
     def is_fresh(self) -> bool:
         """Whether what this process knows of revocations is recent enough to answer from memory."""
-        return self.watches() and self.freshness.is_fresh(now=self.ticks(), max_staleness=self.options.max_staleness)
+        return self.is_fresh_at(self.ticks())
+
+    def is_fresh_at(self, ticks: float) -> bool:
+        """Whether it is, at an instant of ``ticks``."""
+        return self.watches() and self.freshness.is_fresh(now=ticks, max_staleness=self.options.max_staleness)
 
     def ending(self, reason: EndReason, actor: Actor) -> Ending:
         return Ending(reason=reason, actor=actor, remember_for=self.options.revocations_live_for)

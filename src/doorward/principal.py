@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+import msgspec
 
 from doorward.errors import NotPermitted
 
@@ -13,9 +14,10 @@ Carrier = Literal["cookie", "token"]
 """How a session travels: in a cookie that the browser keeps, or as tokens that the client keeps."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Who makes a request, the same under every strategy.
+
+    A struct and no dataclass: one is made for every token that is new, and a frozen dataclass takes ten times as long.
 
     Args:
         subject: the account's id (claim ``sub``).

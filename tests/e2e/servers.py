@@ -19,36 +19,43 @@ from typing import Any
 import httpx
 
 COMMAND = (sys.executable, "-c", "from doorward.cli import main; main()")
+ROOT = Path(__file__).parents[2]
+# What was compiled for one process is kept for the next: they start again and again.
+COMPILED = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(ROOT / ".dev" / "compiled")}
 READY_WITHIN_SECONDS = 60
+SECRET = "the secret of a deployment in tests"
 ADA = {"email": "ada@example.com", "password": "seven green kettles whistle at dawn"}
 
 
 class Server:
-    """``doorward serve`` over a SQLite file in a folder of its own.
+    """``doorward serve``, over a SQLite file unless the settings name another database.
 
     Args:
-        folder: where the database and what the server prints are.
+        folder: of its own: where the database and what the server prints are.
         settings: by their names without ``DOORWARD_``.
     """
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.database = folder / "doorward.db"
         self._folder = folder
-        self._port = free_port()
-        self.address = f"http://127.0.0.1:{self._port}"
+        self.port = free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
         plain = {name: value for name, value in os.environ.items() if not name.startswith("DOORWARD_")}
-        given = {"RATE_LIMITS": "off", "INSECURE_FAST_HASHING": "on", "SECRET": "the secret of a deployment in tests"}
-        # What was compiled for one process is kept for the next: it starts again and again.
-        compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder.parent / "compiled")}
+        given = {
+            "DATABASE": f"sqlite:///{self.database}",
+            "INSECURE_FAST_HASHING": "on",
+            "RATE_LIMITS": "off",
+            "SECRET": SECRET,
+        }
         settings = {f"DOORWARD_{name}": value for name, value in (given | settings).items()}
-        self._environment = plain | compiled | settings
+        self._environment = plain | COMPILED | settings
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
         """Start, and come back once it answers."""
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: ASYNC220 -- to start it takes no time; what does is awaited below
-                [*COMMAND, "serve", "--port", str(self._port), "--database", f"sqlite:///{self.database}"],
+                [*COMMAND, "serve", "--port", str(self.port)],
                 cwd=self._folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,

@@ -16,11 +16,16 @@ import httpx
 
 READY_WITHIN_SECONDS = 60
 ROOT = Path(__file__).parents[2]
+_COMMON = {
+    "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "examples"), str(ROOT / "examples" / "django_monolith")]),
+    # What was compiled for one process is kept for the next.
+    "PYTHONDONTWRITEBYTECODE": "",
+}
 
 
 @contextmanager
 def a_gunicorn(app: str, folder: Path, *options: str, ready: str, **environment: str) -> Iterator[str]:
-    """Serve ``module:app`` from two forked workers with two threads each.
+    """Serve ``module:app`` from two workers with two threads each, forked once the application was loaded.
 
     Args:
         app: what gunicorn imports.
@@ -37,13 +42,13 @@ def a_gunicorn(app: str, folder: Path, *options: str, ready: str, **environment:
         listening.bind(("127.0.0.1", 0))
         listening.listen(64)
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        command = [sys.executable, "-m", "gunicorn", app, "--workers", "2", "--threads", "2", "--bind"]
+        command = [sys.executable, "-m", "gunicorn", app, "--preload", "--workers", "2", "--threads", "2", "--bind"]
         command += [f"fd://{listening.fileno()}", "--worker-tmp-dir", str(folder), "--no-control-socket", *options]
         with (folder / "gunicorn.log").open("ab") as log:
             process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "examples")]), **environment},
+                env={**os.environ, **_COMMON, "PYTHONPYCACHEPREFIX": str(folder.parent / "compiled"), **environment},
                 pass_fds=[listening.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -293,7 +293,7 @@ def test_a_store_that_fails_for_a_while_does_not_end_the_thread(two: tuple[Doorw
 
 def test_a_session_that_ends_in_one_worker_of_gunicorn_is_refused_in_the_other(tmp_path: Path) -> None:
     with (
-        a_gunicorn("tests.web.wsgi_app:app", tmp_path, "--preload", ready="/auth/readyz") as address,
+        a_gunicorn("tests.web.wsgi_app:app", tmp_path, ready="/auth/readyz") as address,
         httpx.Client(base_url=address, timeout=30) as client,
     ):
         assert client.post("/auth/v1/accounts", json=PERSON).status_code == 201

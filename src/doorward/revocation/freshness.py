@@ -6,14 +6,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 Ticks = Callable[[], float]
 """Seconds by a clock that nobody steps and that goes on while the machine sleeps; its zero means nothing."""
 
 
+_BOOT_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 def boot_seconds() -> float:
     """This machine's such clock."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    return time.clock_gettime(_BOOT_CLOCK)
 
 
 @dataclass(slots=True)
@@ -48,5 +52,5 @@ class Freshness:
             now: this machine's ticks.
             max_staleness: how old it may be.
         """
-        staleness = self.staleness(now=now)
-        return staleness is not None and staleness <= max_staleness
+        known = self.known_as_of
+        return known is not None and now - known <= max_staleness.total_seconds()

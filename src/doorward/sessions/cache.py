@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
+from typing import NamedTuple
 
 from doorward.accounts.model import Owner
 from doorward.principal import Principal
@@ -29,16 +29,17 @@ class Moment:
     ticks: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Remembered:
+class _Remembered(NamedTuple):
     principal: Principal
+    session: str
+    account: str
     version: int
-    asked: Moment
-    seconds: float
+    since: Moment
+    until: Moment
 
 
 class SessionCache:
-    """A bounded memory of sessions that stood, by the SHA-256 of their handle: a dump of it holds no credential.
+    """A bounded memory of sessions that stood, by their handle (docs/decisions/0008-credentials-in-memory.md).
 
     What has ended since is not taken out: each use asks the live revocations, which hold the end of a session for
     longer than anything is remembered here.  So it does not matter whether a look-up was under way when the end came.
@@ -59,23 +60,33 @@ class SessionCache:
         self.hits = 0
         self.misses = 0
         self._half = limit // 2
-        self._young: dict[bytes, _Remembered] = {}
-        self._old: dict[bytes, _Remembered] = {}
+        self._young: dict[str, _Remembered] = {}
+        self._old: dict[str, _Remembered] = {}
 
     def __len__(self) -> int:
         return len(self._young.keys() | self._old.keys())
 
-    def get(self, handle: str, *, live: LiveSet, now: Moment) -> Principal | None:
+    def get(self, handle: str, *, live: LiveSet, clock: datetime, ticks: float) -> Principal | None:
         """Whose handle this is, or None: look it up."""
-        name = _name(handle)
-        found = self._young.get(name) or self._old.get(name)
-        if found is None or not _holds(found, live=live, now=now):
+        found = self._young.get(handle)
+        if found is None:
+            found = self._old.get(handle)
+            if found is None:
+                self.misses += 1
+                return None
+            self._keep(handle, found)
+        principal, session, account, version, since, until = found
+        if (
+            session in live.sessions
+            or version < live.accounts.get(account, 0)
+            or not since.ticks <= ticks < until.ticks
+            # A clock that was put back or forward since: which of the two is right is for the store to say.
+            or not since.clock <= clock < until.clock
+        ):
             self.misses += 1
             return None
-        if name not in self._young:
-            self._keep(name, found)
         self.hits += 1
-        return found.principal
+        return principal
 
     def put(
         self,
@@ -100,25 +111,17 @@ class SessionCache:
             idle: how long a session may be left unused.
         """
         until = min(session.leaves_at, decide_next_sighting(session, idle=idle))
-        seconds = (until - seen_at).total_seconds()
-        if seconds > 0:
-            self._keep(_name(handle), _Remembered(principal, account.version, asked, seconds))
+        left = until - seen_at
+        if left > timedelta():
+            over = Moment(clock=asked.clock + left, ticks=asked.ticks + left.total_seconds())
+            found = _Remembered(principal, session.id, account.id, account.version, asked, over)
+            self._keep(handle, found)
 
-    def _keep(self, name: bytes, found: _Remembered) -> None:
+    def forget_all(self) -> None:
+        """Forget every session."""
+        self._young, self._old = {}, {}
+
+    def _keep(self, handle: str, found: _Remembered) -> None:
         if len(self._young) >= self._half:
             self._young, self._old = {}, self._young
-        self._young[name] = found
-
-
-def _holds(found: _Remembered, *, live: LiveSet, now: Moment) -> bool:
-    principal, asked = found.principal, found.asked
-    if principal.session_id in live.sessions or found.version < live.accounts.get(principal.subject, 0):
-        return False
-    if not 0 <= now.ticks - asked.ticks < found.seconds:
-        return False
-    # A clock that was put back or forward since: which of the two is right is for the store to say.
-    return 0 <= (now.clock - asked.clock).total_seconds() < found.seconds
-
-
-def _name(handle: str) -> bytes:
-    return sha256(handle.encode(errors="surrogatepass")).digest()
+        self._young[handle] = found

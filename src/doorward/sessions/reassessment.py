@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
+
+import msgspec
 
 from doorward.assurance import Demands, decide_assurance
 from doorward.deployment import Deployment
@@ -57,4 +58,5 @@ async def look_again(deployment: Deployment, principal: Principal) -> tuple[Prin
     if account.id != principal.subject:
         raise NotAuthenticated(detail="the session is not of the account that the credential names")
     scopes = frozenset(deployment.options.scopes_of(account.roles))
-    return replace(principal, roles=frozenset(account.roles), scopes=scopes), session.leaves_at - seen.at
+    now = msgspec.structs.replace(principal, roles=frozenset(account.roles), scopes=scopes)
+    return now, session.leaves_at - seen.at

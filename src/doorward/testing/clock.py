@@ -17,10 +17,16 @@ class FakeClock:
 
     def __init__(self, at: datetime = NOON) -> None:
         self._now = at
+        self._ticks = 1_000.0
 
     def __call__(self) -> datetime:
         return self._now
 
+    def ticks(self) -> float:
+        """The clock that nobody steps and that does not go back, in seconds (``Doorward(ticks=…)``)."""
+        return self._ticks
+
     def move(self, by: timedelta) -> None:
         """Let time pass; a negative duration sets the clock back."""
         self._now += by
+        self._ticks += max(by.total_seconds(), 0.0)

@@ -23,6 +23,7 @@ from __future__ import annotations
 from binascii import b2a_base64
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -40,6 +41,8 @@ from doorward.tokens.signature import sign, verify_signature
 
 MEDIA_TYPE = "at+jwt"
 CLOCK_SKEW = timedelta(seconds=60)
+
+_NAMES_REMEMBERED = 256
 
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
@@ -145,21 +148,29 @@ class AccessTokenVerifier:
     def verify(self, token: str, *, now: datetime) -> AccessClaims:
         """Check an access token, all but its revocation.
 
-        The order matters: nothing of the payload is read before its signature is known to be right.
-
         Args:
             token: what was presented, anything at all.
             now: the instant of the request, aware.
 
         Raises:
             InvalidToken: whatever the reason; the answer to the client is always the same.
+        """
+        if now.tzinfo is None:
+            raise ValueError("now must be an aware datetime")
+        return self.check(token, seconds=now.timestamp())[0]
+
+    def check(self, token: str, *, seconds: float) -> tuple[AccessClaims, str]:
+        """As ``verify``, for who knows the instant in seconds since 1970.  Returns also the key's ``kid``.
+
+        The order matters: nothing of the payload is read before its signature is known to be right.
 
         RFC 9068 section 4; RFC 8725 section 3.
         """
         compact = parse_compact(token)
         header = compact.header
-        key = self.keys.get(header.kid) if header.kid is not None else None
-        if key is None:
+        kid = header.kid
+        key = self.keys.get(kid) if kid is not None else None
+        if key is None or kid is None:
             raise InvalidToken("the kid names no key of the issuer")
         verify_signature(compact, key)
         if header.media_type != MEDIA_TYPE:
@@ -170,14 +181,12 @@ class AccessTokenVerifier:
         aud = claims.aud
         if aud != self._audience and (type(aud) is str or self._audience not in aud):
             raise InvalidToken("the aud does not name us")
-        self._check_times(claims, now)
-        return claims
+        self._check_times(claims, seconds)
+        return claims, kid
 
-    def _check_times(self, claims: AccessClaims, now: datetime) -> None:
-        if now.tzinfo is None:
-            raise ValueError("now must be an aware datetime")
+    def _check_times(self, claims: AccessClaims, seconds: float) -> None:
         # Of the two clocks either may be behind.
-        earliest = now.timestamp() - self._skew_seconds
+        earliest = seconds - self._skew_seconds
         if earliest >= claims.exp:
             raise InvalidToken("the token has expired")
         latest = earliest + 2 * self._skew_seconds
@@ -211,13 +220,24 @@ def principal_of(claims: AccessClaims) -> Principal:
         subject=claims.sub,
         session_id=claims.sid,
         client_id=claims.client_id,
-        roles=frozenset(claims.roles),
-        scopes=frozenset(claims.scope.split()),
+        roles=_roles(claims.roles),
+        scopes=_scopes(claims.scope),
         methods=claims.amr,
         authenticated_at=datetime.fromtimestamp(claims.auth_time, UTC),
         expires_at=datetime.fromtimestamp(claims.exp, UTC),
         carrier="token",
     )
+
+
+# Few are different, and all of them an issuer of ours has signed.
+@lru_cache(maxsize=_NAMES_REMEMBERED)
+def _roles(roles: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(roles)
+
+
+@lru_cache(maxsize=_NAMES_REMEMBERED)
+def _scopes(scope: str) -> frozenset[str]:
+    return frozenset(scope.split())
 
 
 def read_unverified_access_token(token: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from datetime import datetime
-from hashlib import sha256
 from typing import NamedTuple
 
-from doorward.tokens.access import AccessClaims
+from doorward.principal import Principal
+from doorward.tokens.access import AccessClaims, principal_of
 
 
-class _Remembered(NamedTuple):
+class Remembered(NamedTuple):
+    """A token that was verified.
+
+    Args:
+        claims: what it says.
+        principal: who that is.
+        verified_at: with a clock before that, or past the principal's ``expires_at``, it is verified anew.
+    """
+
     claims: AccessClaims
-    verified_at: float
-    dies_at: float
+    principal: Principal
+    verified_at: datetime
 
 
 class VerifiedTokens:
-    """A bounded memory of verified tokens, by their SHA-256: a dump of it holds no credential.
+    """A bounded memory of verified tokens, by their text (docs/decisions/0008-credentials-in-memory.md).
 
     Between the instant at which a token was verified and its ``exp``, time alone cannot change the answer; outside,
     the memory gives nothing and the token is verified anew, with the allowance for clocks that verifying makes.  A
@@ -35,8 +43,8 @@ class VerifiedTokens:
         self.hits = 0
         self.misses = 0
         self._half = limit // 2
-        self._young: dict[bytes, _Remembered] = {}
-        self._old: dict[bytes, _Remembered] = {}
+        self._young: dict[str, Remembered] = {}
+        self._old: dict[str, Remembered] = {}
 
     def __len__(self) -> int:
         return len(self._young.keys() | self._old.keys())
@@ -47,28 +55,28 @@ class VerifiedTokens:
         memory.hits, memory.misses = self.hits, self.misses
         return memory
 
-    def get(self, token: str, *, now: datetime) -> AccessClaims | None:
-        """The claims of a token that was verified before, or None: verify it."""
-        name = _name(token)
-        found = self._young.get(name) or self._old.get(name)
-        if found is None or not found.verified_at <= now.timestamp() < found.dies_at:
+    def get(self, token: str, *, now: datetime) -> Remembered | None:
+        """What a token says that was verified before, or None: verify it."""
+        found = self._young.get(token)
+        if found is None:
+            found = self._old.get(token)
+            if found is None:
+                self.misses += 1
+                return None
+            self._keep(token, found)
+        if not found.verified_at <= now < found.principal.expires_at:
             self.misses += 1
             return None
-        if name not in self._young:
-            self._keep(name, found)
         self.hits += 1
-        return found.claims
+        return found
 
-    def put(self, token: str, claims: AccessClaims, *, now: datetime) -> None:
+    def put(self, token: str, claims: AccessClaims, *, now: datetime) -> Remembered:
         """Remember a token that was verified at ``now``."""
-        self._keep(_name(token), _Remembered(claims, now.timestamp(), claims.exp))
+        found = Remembered(claims, principal_of(claims), now)
+        self._keep(token, found)
+        return found
 
-    def _keep(self, name: bytes, found: _Remembered) -> None:
+    def _keep(self, token: str, found: Remembered) -> None:
         if len(self._young) >= self._half:
             self._young, self._old = {}, self._young
-        self._young[name] = found
-
-
-def _name(token: str) -> bytes:
-    # A token may be anything at all before it is verified, lone surrogates included.
-    return sha256(token.encode(errors="surrogatepass")).digest()
+        self._young[token] = found

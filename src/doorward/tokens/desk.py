@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,7 +23,6 @@ from doorward.sessions.model import IssuedToken, Session
 from doorward.tokens.access import (
     AccessClaims,
     AccessTokenVerifier,
-    principal_of,
     read_unverified_access_token,
     sign_access_token,
 )
@@ -36,8 +36,7 @@ MOST_REMEMBERED = 20_000
 """How many verified tokens are remembered: about 20 MB."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verified:
+class Verified(NamedTuple):
     """An access token that is genuine.
 
     Args:
@@ -190,13 +189,13 @@ class TokenDesk:
         token = text.reveal()
         # Taken before the keys are; see take_keys.
         remembered = self.remembered
-        claims = remembered.get(token, now=now)
-        if claims is None:
-            claims = self._verifier.verify(token, now=now)
-            remembered.put(token, claims, now=now)
+        found = remembered.get(token, now=now)
+        if found is None:
+            found = remembered.put(token, self._verifier.verify(token, now=now), now=now)
         # Remembered or not: what was true a moment ago may have been revoked since.
+        claims, principal, _ = found
         revoked = live.revokes(session=claims.sid, account=claims.sub, version=claims.ver, token=claims.jti)
-        return Verified(claims=claims, principal=principal_of(claims), revoked=revoked is not None)
+        return Verified(claims, principal, revoked is not None)
 
     def is_last_of_revoked_key(self, text: Secret, *, live: LiveSet) -> bool:
         """Whether a token names a revoked key, and a session that has nothing but such a token.

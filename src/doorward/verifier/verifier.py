@@ -254,20 +254,14 @@ class Verifier:
         self._misses += 1
         keys = self._access.keys
         try:
-            claims = self._access.verify(token, now=datetime.fromtimestamp(seconds, UTC))
+            claims, kid = self._access.check(token, seconds=seconds)
         except InvalidToken:
             if _names_unknown_key(token, keys):
                 background.want_keys()
             raise
+        # By position, which takes half the time: since, until, then what may be revoked, then who that is.
         return Remembered(
-            since=seconds,
-            until=claims.exp,
-            session=claims.sid,
-            account=claims.sub,
-            version=claims.ver,
-            token=claims.jti,
-            key=parse_compact(token).header.kid or "",
-            principal=principal_of(claims),
+            seconds, claims.exp, claims.sid, claims.sub, claims.ver, claims.jti, kid, principal_of(claims)
         )
 
     def _is_fresh(self, seconds: float) -> bool:

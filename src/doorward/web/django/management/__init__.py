@@ -1,0 +1,1 @@
+"""What Doorward adds to manage.py."""

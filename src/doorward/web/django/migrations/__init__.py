@@ -1,0 +1,1 @@
+"""The history of the one table that is Django's."""

@@ -1,0 +1,78 @@
+"""What ``django.contrib.auth.login`` and ``logout`` mean: a session of Doorward's starts, and ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.http import HttpRequest
+
+from doorward.accounts.model import Account
+from doorward.errors import ConfigurationError
+from doorward.http.caller import all_cookies
+from doorward.http.cookies import cookies_of
+from doorward.http.message import Header
+from doorward.http.server_rendered import NO_HANDLE, sign_out_by_form
+from doorward.web.django import signals
+from doorward.web.django.conf import deployment, run
+from doorward.web.django.messages import request_of
+from doorward.web.django.models import LinkedAccount
+
+BACKEND = "doorward.web.django.backends.DoorwardBackend"
+PROVED = "_doorward_proved"
+"""Where a user keeps the account whose password was proved a moment ago."""
+
+_HEADERS = "_doorward_headers"
+
+
+def start_session(*, request: HttpRequest | None, user: AbstractBaseUser, **_: object) -> None:
+    """Receiver of ``user_logged_in``: whoever our backend authenticated has a session of ours from now on.
+
+    Raises:
+        ConfigurationError: the strategy gives no cookie that Django's pages could be read with.
+    """
+    if request is None or getattr(user, "backend", None) != BACKEND:
+        return
+    auth = deployment()
+    if auth.options.strategy != "session":
+        raise ConfigurationError([NO_HANDLE])
+    here, proved = request_of(request), getattr(user, PROVED, None)
+    account: Account = proved or run(lambda auth: auth.account(_account_of(user)))
+    signed_in = run(
+        lambda auth: auth.start_session(
+            account,
+            origin=here.origin,
+            # Whatever was in this browser before ends: somebody may have planted it (session fixation).
+            sent_along=all_cookies(auth, here),
+            methods=("pwd",) if proved is not None else (),
+        )
+    )
+    send_along(request, cookies_of(auth, here, signed_in.session, signed_in.credentials))
+    signals.signed_in.send(sender=None, request=request, account=account.id, session=signed_in.session.id)
+
+
+def _account_of(user: AbstractBaseUser) -> str:
+    return LinkedAccount.objects.get(user=user).account
+
+
+def end_session(*, request: HttpRequest | None, **_: object) -> None:
+    """Receiver of ``user_logged_out``: the session of the request ends, and its cookie is forgotten."""
+    if request is None or not hasattr(request, "principal"):
+        return
+    here = request_of(request)
+    session, headers = run(lambda auth: sign_out_by_form(auth, here))
+    request.principal = None
+    send_along(request, list(headers))
+    if session is not None:
+        signals.signed_out.send(sender=None, request=request, session=session)
+
+
+def send_along(request: Any, headers: list[Header]) -> None:
+    """Have the middleware send headers with the answer to this request; the last word counts."""
+    setattr(request, _HEADERS, headers)
+
+
+def sent_along(request: HttpRequest) -> list[Header]:
+    """What is to be sent with the answer."""
+    headers: list[Header] = getattr(request, _HEADERS, [])
+    return headers
