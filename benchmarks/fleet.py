@@ -1,4 +1,4 @@
-"""From signing out until every verifier refuses: three servers, one store, 1 to 100 verifiers, with and without load."""
+"""From signing out until every verifier refuses: three servers, one store, with and without load."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +31,11 @@ own, several in each where there are many (`benchmarks/fleet_verifiers.py`), rea
 gave them. One session after the other is signed out at the servers in turns, and every verifier notes when it first
 refuses its token.
 
-Counted is **from sending the request that signs out** until a verifier refuses: the request's own way, the commit and
-the announcement are in it. Instants are compared by the clock that all processes of one machine share. *Under load*,
-other clients ask the three servers for their current session 200 times a second meanwhile. Servers, store, verifiers,
-load and measuring share the cores of one machine, and each verifier is one thread among many of its process: with 100
-verifiers the last ones wait for the first, which on machines of their own they would not.
+Counted is **from sending the request that signs out** until a verifier refuses: the request's own way, the commit, the
+announcement and the balancer are in it. Instants are compared by the clock that all processes of one machine share.
+*Under load*, other clients ask the three servers for their current session meanwhile, so many times a second. Servers,
+store, balancer, verifiers, load and measuring share the cores of one machine, and a verifier is a few threads among many
+of its process: where there are 100, the last wait for the first, which on machines of their own they would not.
 """
 
 
@@ -44,21 +44,19 @@ class Plan:
     """How much is measured.
 
     Args:
-        revocations: one after the other, for each number of verifiers, without and with load.
-        verifiers: how many there are.
-        processes: they live in.
+        sizes: how many verifiers, and how many sessions are signed out, one after the other, without and with load.
+        processes: that the verifiers live in.
         load: requests a second.
         servers: that there are.
     """
 
-    revocations: int = 1_000
-    verifiers: Sequence[int] = (1, 10, 100)
+    sizes: Sequence[tuple[int, int]] = ((5, 1_000), (1, 200), (10, 200), (100, 200))
     processes: int = 5
     load: int = 200
     servers: int = 3
 
 
-QUICK = Plan(revocations=10, verifiers=(1, 5), processes=2, load=50)
+QUICK = Plan(sizes=((2, 10),), processes=2, load=50)
 _WITHIN = 60
 
 
@@ -118,15 +116,24 @@ class Fleet:
 
 
 @asynccontextmanager
-async def a_fleet(database: str, folder: Path, plan: Plan) -> AsyncIterator[Fleet]:
-    """Servers on one store, behind a balancer."""
+async def a_fleet(
+    database: str, folder: Path, plan: Plan, *, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Fleet]:
+    """Servers on one store, behind a balancer.
+
+    Args:
+        database: where accounts are, and sessions unless the settings say otherwise.
+        folder: for their logs.
+        plan: says how many.
+        settings: of the servers besides, by their names without ``DOORWARD_``.
+    """
     async with AsyncExitStack() as stack:
         balancer = await stack.enter_async_context(Balancer())
-        settings = {"DATABASE": database, "ISSUER": balancer.address, "AUDIENCE": AUDIENCE}
+        given = {"DATABASE": database, "ISSUER": balancer.address, "AUDIENCE": AUDIENCE, **(settings or {})}
         for number in range(plan.servers):
             place = folder / str(number)
             place.mkdir()
-            server = Server(place, **settings)
+            server = Server(place, **given)
             stack.callback(server.kill)
             await server.start()
             balancer.servers.append(server)
@@ -145,61 +152,57 @@ def _a_credential(database: str, issuer: str) -> str:
         run_blocking(auth.close())
 
 
-async def spans(fleet: Fleet, count: int, plan: Plan, *, load: int) -> list[float]:
+async def spans(fleet: Fleet, count: int, revocations: int, plan: Plan, *, load: int) -> list[float]:
     """Milliseconds from signing out to refusal, of each verifier and each session."""
     verifiers = await Verifiers.start(count, plan, issuer=fleet.issuer, credential=fleet.credential)
     clients = [httpx.AsyncClient(base_url=server.address, timeout=_WITHIN) for server in fleet.servers]
-    loading = asyncio.create_task(_load(fleet, load)) if load else None
     found: list[float] = []
     try:
-        for number in range(plan.revocations):
-            if not number % 50:
-                tell(f"{count} verifiers, {load} requests a second: {number} of {plan.revocations}")
-            client = clients[number % len(clients)]
-            token = (await sign_in(client)).json()["access_token"]
-            await verifiers.watch(token)
-            begun = boot_seconds()
-            answer = await client.delete("/v1/sessions/current", headers={"Authorization": f"Bearer {token}"})
-            assert answer.status_code == 204, answer.text
-            found += [1e3 * (at - begun) for at in await verifiers.refused()]
-        if loading is not None and loading.done():
-            loading.result()
+        async with _loaded(fleet, load):
+            for number in range(revocations):
+                if not number % 50:
+                    tell(f"{count} verifiers, {load} requests a second: {number} of {revocations}")
+                client = clients[number % len(clients)]
+                token = (await sign_in(client)).json()["access_token"]
+                await verifiers.watch(token)
+                begun = boot_seconds()
+                answer = await client.delete("/v1/sessions/current", headers={"Authorization": f"Bearer {token}"})
+                assert answer.status_code == 204, answer.text
+                found += [1e3 * (at - begun) for at in await verifiers.refused()]
     finally:
-        if loading is not None:
-            loading.cancel()
-            await asyncio.gather(loading, return_exceptions=True)
         for client in clients:
             await client.aclose()
         await verifiers.end()
     return sorted(found)
 
 
-async def _load(fleet: Fleet, a_second: int) -> None:
-    """Ask each server in turns, on time, whether or not the last answer has come."""
-    async with httpx.AsyncClient(timeout=_WITHIN) as client, asyncio.TaskGroup() as tasks:
-        signed_in = await client.post(
-            f"{fleet.servers[0].address}/v1/sessions",
-            json={"email": "ada@example.com", "password": "seven green kettles whistle at dawn"},
-        )
-        bearer = {"Authorization": f"Bearer {signed_in.json()['access_token']}"}
-
-        async def ask(number: int) -> None:
-            server = fleet.servers[number % len(fleet.servers)]
-            answer = await client.get(f"{server.address}/v1/sessions/current", headers=bearer)
-            assert answer.status_code == 200, answer.text
-
-        begun, number = boot_seconds(), 0
-        while True:
-            number += 1
-            tasks.create_task(ask(number))
-            await asyncio.sleep(max(begun + number / a_second - boot_seconds(), 0))
+@asynccontextmanager
+async def _loaded(fleet: Fleet, a_second: int) -> AsyncIterator[None]:
+    if not a_second:
+        yield
+        return
+    async with httpx.AsyncClient(base_url=fleet.servers[0].address, timeout=_WITHIN) as client:
+        token = (await sign_in(client)).json()["access_token"]
+    ports = [str(server.port) for server in fleet.servers]
+    command = ("-m", "benchmarks.fleet_load", str(a_second), token, *ports)
+    load = await asyncio.create_subprocess_exec(sys.executable, *command, cwd=ROOT)
+    try:
+        yield
+        assert load.returncode is None, "the load has ended: a request was answered badly"
+    finally:
+        with suppress(ProcessLookupError):
+            load.kill()
+        await load.wait()
 
 
-async def measured(database: str, folder: Path, plan: Plan, *, store: str) -> list[Part]:
-    async with a_fleet(database, folder, plan) as fleet:
+async def measured(
+    database: str, folder: Path, plan: Plan, *, store: str, settings: Mapping[str, str] | None = None
+) -> list[Part]:
+    """Two parts for each size.  ``settings`` are for another store: see ``a_fleet``."""
+    async with a_fleet(database, folder, plan, settings=settings) as fleet:
         return [
-            _part(store, count, load, await spans(fleet, count, plan, load=load))
-            for count in plan.verifiers
+            _part(store, count, load, await spans(fleet, count, revocations, plan, load=load))
+            for count, revocations in plan.sizes
             for load in (0, plan.load)
         ]
 
@@ -210,7 +213,7 @@ def _part(store: str, count: int, load: int, found: Sequence[float]) -> Part:
     at = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "slowest": 1.0}
     values = {name: found[min(int(share * len(found)), len(found) - 1)] for name, share in at.items()}
     ways = tuple(Measured(name=name, rounds=(value,)) for name, value in values.items())
-    return Part(title=f"{store}, {verifiers}{under}", measured=ways, unit="ms")
+    return Part(title=f"{store}, {verifiers}{under}, {len(found) // count} sessions", measured=ways, unit="ms")
 
 
 def main(run: Run) -> None:
