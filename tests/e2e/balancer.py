@@ -30,9 +30,10 @@ class Balancer:
         self._flows.set()
         self._listening: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
-        self._listening = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._listening = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
         return self
 
     async def __aexit__(
@@ -40,9 +41,12 @@ class Balancer:
     ) -> None:
         if self._listening is not None:
             self._listening.close()
+        await asyncio.sleep(0.01)  # what was accepted a moment ago is still to be told of
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
+        for writer in self._writers:
+            writer.close()
 
     def cut_off(self) -> None:
         """Nothing gets through any more, and nobody is told."""
@@ -52,19 +56,21 @@ class Balancer:
         """Everything gets through again, and what was on its way as well."""
         self._flows.set()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Noted before its task has run at all: one that is cancelled before that would close nothing.
+        self._writers.add(writer)
+        task = asyncio.create_task(self._serve(reader, writer))
         self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             onward = await self._connect()
             if onward is not None:
                 await self._pass_on(reader, writer, *onward)
-        except asyncio.CancelledError:
-            return  # the balancer is closed: for asyncio's server that is no error
         finally:
             writer.close()
-            self._connections.discard(task)
+            self._writers.discard(writer)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         for _ in self.servers:
