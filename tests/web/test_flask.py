@@ -72,15 +72,16 @@ def pages() -> Iterator[FlaskClient]:
         if request.method == "GET":
             return "<form method=post>"
         try:
-            auth.sign_in(email=request.form["email"], password=request.form["password"])
+            signed_in = auth.sign_in(email=request.form["email"], password=request.form["password"])
         except DoorwardError as refused:
             return refused.public, 401
-        assert current_principal is not None
+        assert current_principal.session_id == signed_in.session.id
         return redirect(next_page("/mine"))
 
     @app.post("/sign-out")
     def sign_out() -> ResponseReturnValue:
         auth.sign_out()
+        assert not current_principal
         return redirect("/sign-in")
 
     @app.get("/mine")
