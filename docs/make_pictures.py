@@ -1,8 +1,9 @@
-"""Make the README's picture: a real server, real commands, what they really printed.
+"""Make the pictures: a real server, real commands, what they really printed, and what a real browser shows.
 
     .venv/bin/python docs/make_pictures.py
 
-``python3 dev.py docs`` runs it.  Writes docs/images/terminal.svg, which needs no font and no file from elsewhere.
+``python3 dev.py docs`` runs it.  Writes docs/images/terminal.svg, which needs no font and no file from elsewhere, and
+the hosted pages in both themes as PNG, where there is a Chromium.
 """
 
 from __future__ import annotations
@@ -18,13 +19,21 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
+from mmdb_writer import MMDBWriter
+from netaddr import IPSet
+from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
-PICTURE = Path(__file__).parent / "images" / "terminal.svg"
+IMAGES = Path(__file__).parent / "images"
+PICTURE = IMAGES / "terminal.svg"
+CHROMIUM = Path("/usr/bin/chromium")
 DOORWARD = Path(sys.executable).parent / "doorward"
 PATIENCE_SECONDS = 20
 
@@ -64,6 +73,7 @@ class Scene:
     def __init__(self, folder: Path, port: int) -> None:
         self.console = Console(record=True, width=112, file=io.StringIO(), force_terminal=True)
         self.folder = folder
+        self.port = port
         self.address = f"http://127.0.0.1:{port}"
         self.environment = {
             **os.environ,
@@ -123,29 +133,121 @@ def play(scene: Scene) -> None:
     scene.run(f"doorward sessions explain {signed_in['session']['id']}")
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as name, socket.socket() as probe:
+@contextmanager
+def a_server(folder: Path, port: int, **settings: str) -> Iterator[str]:
+    """A server in a folder; its address."""
+    address = f"http://127.0.0.1:{port}"
+    variables = {f"DOORWARD_{name}": value for name, value in settings.items()}
+    server = subprocess.Popen(
+        [DOORWARD, "serve", "--port", str(port)],
+        cwd=folder,
+        env=os.environ | variables,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until_it_serves(address, server)
+        yield address
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(PATIENCE_SECONDS)
+
+
+def a_free_port() -> int:
+    with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
-        scene = Scene(Path(name), port)
-        server = subprocess.Popen(
-            # Without the grace, later is now.
-            [DOORWARD, "serve"],
-            cwd=name,
-            env={**scene.environment, "DOORWARD_REFRESH_GRACE": "0"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            wait_until_it_serves(scene.address, server)
+        return int(probe.getsockname()[1])
+
+
+def terminal() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        scene = Scene(Path(name), a_free_port())
+        # Without the grace, later is now.
+        with a_server(scene.folder, scene.port, REFRESH_GRACE="0"):
             play(scene)
-        finally:
-            server.send_signal(signal.SIGTERM)
-            server.wait(PATIENCE_SECONDS)
     PICTURE.parent.mkdir(exist_ok=True)
     PICTURE.write_text(scene.console.export_svg(theme=THEME, code_format=FORMAT, unique_id="doorward"))
     print(f"wrote {PICTURE.name}")
+
+
+# The pages
+
+ADA = {"email": "ada@example.com", "password": "correct horse battery staple"}
+DEVICES = {
+    "198.51.100.7": "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile/15E148 Safari/604.1",
+    "203.0.113.9": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/140.0.0.0 Safari/537.36 Edg/140.0",
+}
+HERE = "192.0.2.1"
+PLACES = {HERE: "Lisbon, Portugal", "198.51.100.7": "Lisbon, Portugal", "203.0.113.9": "Rotterdam, Netherlands"}
+
+
+def pages() -> None:
+    """Signing in, and one's sessions, in both themes."""
+    if not CHROMIUM.exists():
+        print(f"left as they were: the pictures of the pages, since {CHROMIUM} is missing")
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_places(folder / "places.mmdb")
+        settings = {"GEO_DATABASE": "places.mmdb", "FORWARDED_ALLOW_IPS": "127.0.0.1", "RATE_LIMITS": "off"}
+        with a_server(folder, a_free_port(), **settings) as address:
+            call(f"{address}/v1/accounts", {})
+            for ip, agent in DEVICES.items():
+                call(f"{address}/v1/sessions", {"x-forwarded-for": ip, "user-agent": agent})
+            for theme in ("light", "dark"):
+                photograph(address, theme)
+
+
+def write_places(file: Path) -> None:
+    writer = MMDBWriter(ip_version=4, database_type="Pictures-City", languages=["en"])
+    for ip, place in PLACES.items():
+        city, country = place.split(", ")
+        writer.insert_network(IPSet([ip]), {"city": {"names": {"en": city}}, "country": {"names": {"en": country}}})
+    writer.to_db_file(str(file))
+
+
+def call(address: str, headers: dict[str, str]) -> None:
+    request = urllib.request.Request(
+        address, data=json.dumps(ADA).encode(), headers={"content-type": "application/json", **headers}
+    )
+    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS):
+        pass
+
+
+def photograph(address: str, theme: Literal["light", "dark"]) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        context = browser.new_context(
+            base_url=address,
+            color_scheme=theme,
+            device_scale_factor=1.5,
+            extra_http_headers={"x-forwarded-for": HERE},
+            locale="en-GB",
+            user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+            viewport={"width": 760, "height": 640},
+        )
+        page = context.new_page()
+        page.goto("/sign-in")
+        page.locator("#email").fill(ADA["email"])
+        page.locator("#password").fill(ADA["password"])
+        keep(page, f"sign-in-{theme}.png")
+        page.locator("#password").press("Enter")
+        page.wait_for_url("**/sessions")
+        keep(page, f"sessions-{theme}.png")
+        page.goto("/sign-out")
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_load_state()
+        browser.close()
+
+
+def keep(page: Page, name: str) -> None:
+    page.screenshot(path=IMAGES / name, full_page=True)
+    print(f"wrote {name}")
+
+
+def main() -> None:
+    terminal()
+    pages()
 
 
 def wait_until_it_serves(address: str, server: subprocess.Popen[bytes]) -> None:

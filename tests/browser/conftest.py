@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.sites import Elsewhere, Site, a_site, an_elsewhere, write_certificate
 
@@ -39,6 +39,7 @@ def chromium() -> Iterator[Browser]:
         ctypes.CDLL("libatomic.so.1")
     except OSError:
         pytest.skip("libatomic1 is missing, which Playwright's own Node needs: apt-get install libatomic1")
+    expect.set_options(timeout=PATIENCE_MILLISECONDS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser

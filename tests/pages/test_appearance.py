@@ -93,3 +93,22 @@ def test_a_folder_that_is_not_there_is_told_at_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as refused:
         Pages(folder=tmp_path / "missing")
     assert [problem.id for problem in refused.value.problems] == ["DW122"]
+
+
+@pytest.mark.anyio
+async def test_a_layout_that_fails_is_answered_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "layout.html").write_text("{{ nothing_of_this_name }}")
+    async with a_visited_world(pages=Pages(folder=tmp_path)) as world:
+        answer = await world.client().get("/sign-in")
+        assert (answer.status, answer.header("content-type")) == (500, "text/plain")
+        assert len(world.bugs.found) == 2
+        world.bugs.found.clear()
+
+
+@pytest.mark.anyio
+async def test_templates_are_handed_nothing_secret(tmp_path: Path) -> None:
+    (tmp_path / "sessions.html").write_text("{{ account }}{{ account.roles }}{{ sessions }}")
+    async with a_visited_world(pages=Pages(folder=tmp_path)) as world:
+        page = await Visitor(world).sign_in()
+        assert "ada@example.com" in page.html
+        assert "hash" not in page.html

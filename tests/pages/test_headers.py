@@ -61,6 +61,16 @@ async def test_every_page_is_hardened(world: World) -> None:
         assert "camera=()" in (answer.header("permissions-policy") or "")
 
 
+async def test_no_page_can_be_read_by_a_script_of_another_origin() -> None:
+    """Not even by one that may call the API."""
+    spa = "https://app.example.com"
+    async with a_visited_world(cors_origins=(spa,)) as world:
+        for path in ("/sign-in", "/sessions", "/assets/doorward.css"):
+            for method in ("GET", "OPTIONS"):
+                answer = await world.client().request(method, path, headers={"origin": spa})
+                assert not [name for name, _ in answer.headers if name.startswith("access-control")]
+
+
 async def test_hsts_is_for_https_alone() -> None:
     async with a_visited_world() as world:
         assert (await Visitor(world).open("/sign-in")).answer.header("strict-transport-security") is None

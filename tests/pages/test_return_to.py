@@ -140,6 +140,7 @@ async def test_signing_in_and_up_and_out_lead_on() -> None:
             page = await visitor.open(f"/sign-in?return_to={place.replace('?', '%3F')}")
             answer = await visitor.send(page, "sign-in", email=EMAIL, password=PASSWORD)
             assert (answer.status, answer.header("location")) == (303, place)
+        visitor = Visitor(world)
         page = await visitor.open(f"/sign-up?return_to={APP}/new")
         answer = await visitor.send(page, "sign-up", email="bob@example.com", password=PASSWORD)
         assert answer.header("location") == f"{APP}/new"

@@ -101,7 +101,7 @@ class Visitor:
 
     async def submit(self, page: APage, action: str, **fields: str) -> APage:
         """The page that comes after a form."""
-        answer = await self.send(page, action, **fields)
+        answer = await self.send(page, action, headers=None, **fields)
         address = urljoin(page.address, page.form(action).action)
         return await self.open(self._next(address, answer)) if answer.status == 303 else read_page(answer, address)
 

@@ -11,7 +11,8 @@ import pytest
 
 from doorward.errors import ConfigurationError, Problem
 from doorward.options import Options
-from doorward.server.settings import Settings, load_settings, warnings_of
+from doorward.server.app import ServerApp
+from doorward.server.settings import Settings, load_settings, pages_of, warnings_of
 from doorward.server.sources import Source
 
 CONTRACT = {
@@ -209,6 +210,32 @@ def test_no_problem_repeats_a_value(empty_folder: Path) -> None:
     told = refused(DOORWARD_PORT="hunter2", DOORWARD_ADMIN_KEY="hunter2", DOORWARD_ACCESS_LIFETIME="hunter2")
     (empty_folder / "doorward.toml").write_text("secret = hunter2")
     assert not any("hunter2" in str(each) for each in (*told, *refused()))
+
+
+def test_pages_are_there_unless_they_are_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pages_of(load_settings().settings) is not None
+    monkeypatch.setenv("DOORWARD_PAGES", "off")
+    # Whatever else is said of them.
+    monkeypatch.setenv("DOORWARD_PAGES_FOLDER", str(tmp_path / "missing"))
+    assert pages_of(load_settings().settings) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("PAGES_FOLDER", "missing", "DW122"),
+        ("PAGES_RETURN_TO", "https://app.example.com,app.example.com", "DW124"),
+        ("GEO_DATABASE", "missing.mmdb", "DW121"),
+    ],
+)
+def test_what_the_pages_cannot_use_is_told_at_start(
+    empty_folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, problem: str
+) -> None:
+    monkeypatch.setenv(f"DOORWARD_{name}", value)
+    settings = load_settings().settings
+    with pytest.raises(ConfigurationError) as caught:
+        ServerApp(settings.doorward(), settings)
+    assert [each.id for each in caught.value.problems] == [problem]
 
 
 def test_the_issuer_is_where_the_server_is_unless_it_is_given() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doorward.cli.flags import AsJson, Config, group
@@ -62,6 +63,8 @@ def _plain_value(value: Any) -> Any:
         return int(value.total_seconds())
     if isinstance(value, Mapping):
         return {name: _plain_value(each) for name, each in value.items()}
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, tuple):
         return [_plain_value(each) for each in value]
     return re.sub(r"(://[^/@:]*):[^/@]*@", rf"\1:{MASK}@", value) if isinstance(value, str) else value

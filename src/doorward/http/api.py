@@ -148,7 +148,7 @@ class Api:
             name, response = UNKNOWN, problem_of(refused, request)
         else:
             name, response = operation.id, await self._call(operation, request, resource.path)
-        response = self._harden(response, request, public=_is_public(resource))
+        response = self._harden(response, request, public=_is_public(resource), is_page=page is not None)
         if self._observer is not None:
             self._observer(name, response.status, perf_counter() - started)
         return response
@@ -205,14 +205,15 @@ class Api:
         )
         return Response(status=204, headers=(("allow", ", ".join(resource.allowed)), *headers))
 
-    def _harden(self, response: Response, request: Request, *, public: bool) -> Response:
+    def _harden(self, response: Response, request: Request, *, public: bool, is_page: bool) -> Response:
         hardening = _HARDENINGS[public, response.status == 200, is_https(self.auth, request)]
         # An operation knows better how long its answer is good for, and a page what it may load.
         said = {name for name, _ in response.headers}
         if not said.isdisjoint(_KNOWN_BETTER):
             hardening = tuple(header for header in hardening if header[0] not in said)
         allowed = self.auth.options.cors_origins
-        if not allowed and not public:
+        if is_page or (not allowed and not public):
+            # Pages are for people: no script of another origin reads one, whatever it may call.
             return response.with_headers(hardening)
         return response.with_headers(
             (*hardening, *cors_headers(request.headers.get("origin"), allowed=allowed, public=public))

@@ -9,7 +9,7 @@ from doorward.http import sessions as api_sessions
 from doorward.http.caller import all_cookies
 from doorward.http.message import Response
 from doorward.http.operation import Call
-from doorward.http.shapes import NewPassword
+from doorward.http.shapes import NewPassword, account_json
 from doorward.pages.mistakes import Mistakes, mistakes_of, require
 from doorward.pages.visit import Visit
 from doorward.pages.who import (
@@ -35,7 +35,7 @@ async def show_sign_in(visit: Visit) -> Response:
     except SIGNED_OUT:
         return _sign_in_form(visit)
     # No redirect by itself: where the application thinks otherwise, the two would send each other round in circles.
-    account = await visit.auth.account(principal.subject)
+    account = account_json(await visit.auth.account(principal.subject))
     return visit.show("signed_in.html", session_id=principal.session_id, account=account)
 
 
@@ -176,5 +176,5 @@ async def _change_password_form(
         headers=mistakes.headers if mistakes else (),
         session_id=session_id,
         mistakes=mistakes,
-        account=await visit.auth.account(subject),
+        account=account_json(await visit.auth.account(subject)),
     )

@@ -9,7 +9,7 @@ from doorward.errors import NotFound
 from doorward.http import sessions as api_sessions
 from doorward.http.message import Response, write_time
 from doorward.http.operation import Call
-from doorward.http.shapes import KeepQuery
+from doorward.http.shapes import KeepQuery, account_json
 from doorward.pages.devices import read_device
 from doorward.pages.languages import Language
 from doorward.pages.visit import Visit
@@ -65,7 +65,7 @@ async def show_sessions(visit: Visit) -> Response:
     return visit.show(
         "sessions.html",
         session_id=principal.session_id,
-        account=account,
+        account=account_json(account),
         # The one that asks first; the others as they come, the newest first.
         sessions=sorted(shown, key=lambda each: not each.is_current),
         notice=notice if notice in NOTICES else None,

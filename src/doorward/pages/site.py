@@ -124,7 +124,7 @@ class Pages:
         except Exception:  # noqa: BLE001 -- no input may end without an answer
             # A bug of ours.  The traceback shows code, not values; the answer shows nothing.
             _log.exception("%s failed", route.id)
-            response = _refusal(visit, InternalError())
+            response = _after_a_bug(visit)
         return response.with_headers(visit.cookies)
 
     def _asset(self, request: Request) -> Response:
@@ -167,6 +167,14 @@ def _come_again(visit: Visit) -> Response:
     kept = {name: visit.query[name] for name in ("lang", "notice", "return_to") if name in visit.query}
     address = f"{page}?{urlencode({**kept, _HERE: '1'}, quote_via=quote)}"
     return _message(visit, title="one_moment", address=address, headers=(("refresh", f"0;url={address}"),))
+
+
+def _after_a_bug(visit: Visit) -> Response:
+    try:
+        return _refusal(visit, InternalError())
+    except Exception:  # noqa: BLE001 -- what failed may be a template that this page is made from, too
+        _log.exception("not even the page of an error could be made")
+        return Response(status=500, headers=(("content-type", "text/plain"),), body=InternalError.public.encode())
 
 
 def _refusal(visit: Visit, error: DoorwardError) -> Response:
