@@ -16,7 +16,7 @@ export interface Environment {
 }
 
 /** How long to wait for news from the tab that was served before us. */
-const NEWS_WITHIN = 60;
+const NEWS_WITHIN = 250;
 
 export class Tabs<Message> {
   readonly #name: string;

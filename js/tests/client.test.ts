@@ -407,9 +407,9 @@ for (const strategy of ["hybrid", "session"] as const) {
       world.keepsCookies = false;
       const tab = world.tab();
       await assert.rejects(tab.signIn(ADA), codeOf("cookie_not_kept"));
+      assert.equal(world.storage.size, 0);
       assert.equal(await tab.session(), null);
       assert.equal(world.seen.filter((each) => each.method === "DELETE").length, 1);
-      assert.equal(world.storage.size, 0);
     }));
 
   test(`${strategy}: where it keeps the cookie, a page of another origin signs in as any`, () =>

@@ -281,3 +281,20 @@ def test_tabs_outlive_a_server_that_is_killed_and_started_again(
     assert app.refused == []
     assert [changes_of(tab) for tab in tabs] == [["signed in"]] * 3
     complaints.found.clear()
+
+
+def test_whoever_signed_in_at_the_hosted_pages_is_signed_in_here_and_the_other_way_round(
+    context: BrowserContext, site: Site
+) -> None:
+    hosted = context.new_page()
+    hosted.goto(f"{site.origin}/sign-up")
+    hosted.locator("#email").fill("grace@example.com")
+    hosted.locator("#password").fill("a walrus in seven teapots")
+    hosted.locator("#password").press("Enter")
+    hosted.wait_for_url("**/sessions")
+    page = App(context, site.origin).open()
+    assert session_of(page)["account"]["email"] == "grace@example.com"
+    assert ask(page) == 200
+    page.evaluate("client.signOut()")
+    hosted.reload()
+    hosted.wait_for_url("**/sign-in**")

@@ -37,6 +37,7 @@ def the(name: str, ways: Ways) -> Way:
         ("http://localhost:5173", "http://localhost:8000", "same_site"),
         ("http://localhost:5173", "http://127.0.0.1:8000", "cross_site"),
         ("http://127.0.0.1:5173", "http://127.0.0.1:8000", "same_site"),
+        ("https://github.io", "https://co.uk", "cross_site"),
         ("http://10.0.0.1", "http://11.0.0.1", "cross_site"),
         ("http://[::1]:5173", "http://[::1]:8000", "same_site"),
     ],

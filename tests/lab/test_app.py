@@ -142,6 +142,7 @@ async def test_the_labs_cookies_stay_in_the_lab(client: httpx.AsyncClient) -> No
     # A cookie of the server's own, in the same browser, is not the lab's.
     ours = {"Cookie": cookie(signed_in)["Cookie"].replace("lab_session_", "doorward_")}
     answer = await client.get("/lab/api/session/hello", headers=ours)
+    assert "cookie" not in (await exchange_of(client, answer))["sent"]
     assert answer.status_code == 401
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from doorward.cli.app import run
 from doorward.errors import ConfigurationError
 from doorward.server.app import ServerApp
 from doorward.server.settings import load_settings
@@ -54,3 +55,8 @@ def test_the_lab_is_served_on_loopback(host: str) -> None:
 def test_several_workers_have_no_lab_in_common() -> None:
     with pytest.raises(ConfigurationError, match="DW077"):
         load_settings({"lab": True, "workers": 2, "database": "sqlite:///doorward.db"})
+
+
+def test_the_command_line_asks_for_the_lab(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serve", "--lab", "--host", "0.0.0.0"]) == 2
+    assert "DW076" in capsys.readouterr().err

@@ -120,7 +120,7 @@ def _common_site(app: str, api: str, registrable_domain: RegistrableDomain) -> s
     if _is_address(page.hostname or "") or _is_address(server.hostname or ""):
         return None
     mine, theirs = registrable_domain(page.hostname or ""), registrable_domain(server.hostname or "")
-    return mine if mine is not None and mine == theirs else None
+    return mine if mine == theirs else None
 
 
 def _cookie(app: str, api: str, relation: Relation) -> Way:
