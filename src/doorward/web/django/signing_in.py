@@ -39,7 +39,7 @@ def start_session(*, request: HttpRequest | None, user: AbstractBaseUser, **_: o
         raise ConfigurationError([NO_HANDLE])
     here, proved = request_of(request), getattr(user, PROVED, None)
     # Signing somebody in unawares is an attack too: what he then does, he does in the attacker's account.
-    check_csrf(auth, here, session_id=None)
+    check_csrf(auth, here, token_of=None)
     account: Account = proved or run(lambda auth: auth.account(_account_of(user)))
     signed_in = run(
         lambda auth: auth.start_session(
