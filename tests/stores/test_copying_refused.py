@@ -68,6 +68,20 @@ async def test_a_target_that_does_not_keep_what_is_written_is_told(to_postgres: 
             run_sql(target, "DROP FUNCTION spoil CASCADE")
 
 
+async def test_a_target_whose_tables_are_others_is_told(to_postgres: tuple[str, str]) -> None:
+    source, target = to_postgres
+    await fill(source)
+    # As where its trail is partitioned already.
+    key = "CONSTRAINT pk_doorward_audit_event"
+    run_sql(target, f"ALTER TABLE doorward_audit_event DROP {key}")
+    try:
+        with pytest.raises(DatabaseUnusable, match="does not take what is to be copied: there is no unique"):
+            copied(source, target)
+    finally:
+        run_sql(target, "TRUNCATE doorward_audit_event")
+        run_sql(target, f"ALTER TABLE doorward_audit_event ADD {key} PRIMARY KEY (id)")
+
+
 async def test_text_that_postgres_cannot_keep_is_told_before_anything_is_copied(
     make: Make,
 ) -> None:

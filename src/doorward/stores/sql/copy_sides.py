@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, event, func, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 
 from doorward.errors import ConfigurationError, DatabaseUnusable, Problem, ValidationFailed
 from doorward.stores import is_postgres, place_of
@@ -194,8 +194,8 @@ def _told(place: str) -> Iterator[None]:
     """What a database does not take.  Only the first line is repeated: the others tell the row, with its secrets."""
     try:
         yield
-    except (IntegrityError, ValidationFailed) as error:
-        cause: Any = error.orig if isinstance(error, IntegrityError) else error.__cause__ or error
+    except (IntegrityError, ProgrammingError, ValidationFailed) as error:
+        cause: Any = error.orig if isinstance(error, DBAPIError) else error.__cause__ or error
         first = (str(getattr(cause, "orig", cause)).splitlines() or [""])[0]
         raise DatabaseUnusable(f"{place} does not take what is to be copied: {first}") from error
 
