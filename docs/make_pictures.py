@@ -240,6 +240,35 @@ def photograph(address: str, theme: Literal["light", "dark"]) -> None:
         browser.close()
 
 
+def lab() -> None:
+    """The lab, once each strategy has been signed in to, watched and ended."""
+    if not CHROMIUM.exists():
+        print(f"left as they were: the pictures of the lab, since {CHROMIUM} is missing")
+        return
+    with tempfile.TemporaryDirectory() as name, a_server(Path(name), a_free_port(), LAB="on") as address:
+        for theme in ("light", "dark"):
+            photograph_lab(address, theme)
+
+
+def photograph_lab(address: str, theme: Literal["light", "dark"]) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(color_scheme=theme, viewport={"width": 1100, "height": 1180})
+        page.goto(f"{address}/lab")
+        for strategy, last in (
+            ("session", "Send a request"),
+            ("jwt", "End it elsewhere"),
+            ("hybrid", "Send a request"),
+        ):
+            column = page.locator(f"#column-{strategy}")
+            for action in ("Sign in", last):
+                column.get_by_role("button", name=action).click()
+                column.get_by_role("button", name="Sign in").and_(page.locator(":enabled")).wait_for()
+        page.screenshot(path=IMAGES / f"lab-{theme}.png")
+        print(f"wrote lab-{theme}.png")
+        browser.close()
+
+
 def keep(page: Page, name: str) -> None:
     page.screenshot(path=IMAGES / name, full_page=True)
     print(f"wrote {name}")
@@ -248,6 +277,7 @@ def keep(page: Page, name: str) -> None:
 def main() -> None:
     terminal()
     pages()
+    lab()
 
 
 def wait_until_it_serves(address: str, server: subprocess.Popen[bytes]) -> None:
