@@ -33,9 +33,9 @@ refuses its token.
 
 Counted is **from sending the request that signs out** until a verifier refuses: the request's own way, the commit, the
 announcement and the balancer are in it. Instants are compared by the clock that all processes of one machine share.
-*Under load*, other clients ask the three servers for their current session meanwhile, so many times a second. Servers,
-store, balancer, verifiers, load and measuring share the cores of one machine, and a verifier is a few threads among
-many of its process: where there are 100, the last wait for the first, which on machines of their own they would not.
+*Under load*, other clients ask the servers for their current session meanwhile, so many times a second. Servers, store,
+balancer, verifiers, load and measuring share the cores of one machine, and a verifier is two threads among many of its
+process: where there are 100, the last wait for the first, which on machines of their own they would not.
 """
 
 

@@ -143,7 +143,7 @@ def _table(part: Part) -> list[str]:
         "| --- | ---: | ---: | ---: | ---: |",
         *(
             f"| {way.name} | {way.median:,.0f} | {min(way.rounds):,.0f} | {max(way.rounds):,.0f} |"
-            f" {way.median / first:.2f} |"
+            f" {f'{way.median / first:.2f}' if first else '-'} |"
             for way in part.measured
         ),
     ]

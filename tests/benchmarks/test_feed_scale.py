@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_what_the_feed_costs_is_measured_multiplied_and_published(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    plan = feed_scale.Plan(entries=(1_000,), readers=5, frames=20)
+    plan = feed_scale.Plan(entries=(2_000,), readers=5, frames=20)
     parts = await feed_scale.measured(plan)
     feed_scale.publish_parts(Run(folder=tmp_path), parts)
     assert "## A verifier's memory, measured\n" in (tmp_path / "feed_scale.md").read_text()
@@ -25,7 +25,7 @@ async def test_what_the_feed_costs_is_measured_multiplied_and_published(tmp_path
 
 @pytest.mark.slow
 async def test_a_fleet_is_measured_and_every_verifier_refuses(postgres: PostgresServer, tmp_path: Path) -> None:
-    plan = fleet.Plan(sizes=((2, 3),), processes=1, load=20, servers=2)
+    plan = fleet.Plan(sizes=((2, 3),), processes=1, load=20, servers=1)
     quiet, loaded = await fleet.measured(postgres.emptied(), tmp_path, plan, store="PostgreSQL")
     assert quiet.title == "PostgreSQL, 2 verifiers, 3 sessions"
     assert loaded.title == "PostgreSQL, 2 verifiers, 20 requests a second, 3 sessions"
