@@ -28,20 +28,21 @@ from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Actor, AuditEvent
 from doorward.errors import StoreUnavailable, Unavailable
 from doorward.ports import Clock, Removed, Snapshot
-from doorward.revocation.model import Kind, Revocation
+from doorward.revocation.model import Revocation
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.secret import Secret
 from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session, Sighting, Started
 from doorward.sessions.rules import decide_standing
 from doorward.stores import records
-from doorward.stores.redis.judging import ending_these, is_due, lives, new_id, sighting_of, stands, with_known
+from doorward.stores.redis import judging
 from doorward.stores.redis.port import Redis
 from doorward.stores.redis.row import Kept
 from doorward.stores.redis.sessions import Found, RedisSessions, seen_of
 from doorward.stores.redis.unavailable import RedisUnavailable
-from doorward.stores.sql import ended_numbers, session_work
+from doorward.stores.sql import ended_numbers, session_work, standing
 from doorward.stores.sql.runners import Runner
-from doorward.stores.sql.session_work import Event, Noted, Standing, work_of
+from doorward.stores.sql.session_work import Event, Noted, work_of
+from doorward.stores.sql.standing import Standing
 from doorward.stores.sql.store import SqlStore
 
 _log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class RedisSessionStore(SqlStore):
     # Accounts
 
     async def change_account(self, account_id: str, change: AccountChange, ending: Ending) -> AccountChanged | None:
-        id_ = new_id()
+        id_ = judging.new_id()
         statement = partial(session_work.change_account, account_id=account_id, change=change, ending=ending, id_=id_)
         changed = await self._runner.write(statement)
         if changed is None:
@@ -94,7 +95,7 @@ class RedisSessionStore(SqlStore):
     ) -> Ended | AccountMoved:
         kept = None if keep is None else keep.key
         others = [each for each in await self._live_of(seen.id) if each.key != kept]
-        id_ = new_id()
+        id_ = judging.new_id()
         changed = await self._runner.write(
             partial(
                 session_work.change_password,
@@ -110,7 +111,7 @@ class RedisSessionStore(SqlStore):
         if isinstance(changed, AccountMoved):
             return changed
         known, works = changed
-        return with_known(known, await self._complete_if_possible(works, own=id_))
+        return judging.with_known(known, await self._complete_if_possible(works, own=id_))
 
     # Sessions
 
@@ -135,15 +136,15 @@ class RedisSessionStore(SqlStore):
 
     async def session(self, key: int) -> Sighting:
         found = await self._sessions.row(key)
-        if found.row is None or not is_due(found.row, at=found.at):
-            return sighting_of(found)
+        if found.row is None or not judging.is_due(found.row, at=found.at):
+            return judging.sighting_of(found)
         # As seldom as a use is noted, the database is asked as well: what Redis has lost does not stay unnoticed.
         try:
             known = await self._known(found.row)
         except Unavailable as error:
             _log.warning("session %s is taken as Redis has it: %s", found.row.session.id, error.detail)
-            return sighting_of(found)
-        return sighting_of(found) if known.bears(found.row.session) else await self._judged(key, found)
+            return judging.sighting_of(found)
+        return judging.sighting_of(found) if known.bears(found.row.session) else await self._judged(key, found)
 
     async def session_by_id(self, session_id: str) -> Sighting:
         key, at = await self._sessions.key_of(session_id)
@@ -166,7 +167,7 @@ class RedisSessionStore(SqlStore):
             return await self._judged(presented.key, found)
         session = found.row.session
         event = records.refresh_rotated(session, actor)
-        known = await self._runner.write(partial(session_work.tell_if_standing, session=session, event=event))
+        known = await self._runner.write(partial(standing.tell_if_standing, session=session, event=event))
         if known.account is not None and known.bears(session):
             return Taken(session=session, account=known.account, at=found.at)
         return await self._judged(presented.key)
@@ -178,7 +179,7 @@ class RedisSessionStore(SqlStore):
         if not found.took or found.row is None:
             return False
         session = found.row.session
-        known = await self._runner.write(partial(session_work.tell_if_standing, session=session, event=event))
+        known = await self._runner.write(partial(standing.tell_if_standing, session=session, event=event))
         if not known.bears(session):
             await self._judged(seen.key)
             return False
@@ -195,7 +196,7 @@ class RedisSessionStore(SqlStore):
         if row is None or row.ended_at is not None or seen_of(row) != work.seen:
             return None
         # Nothing is revoked before the row says that it is still as it was judged.
-        over = await self._end_these(Noted(id=new_id(), work=work), certain=())
+        over = await self._end_these(Noted(id=judging.new_id(), work=work), certain=())
         return over if over.sessions else None
 
     async def acknowledge(self, session_id: str, generation: int) -> None:
@@ -209,9 +210,9 @@ class RedisSessionStore(SqlStore):
     async def end_session(self, session_id: str, ending: Ending, *, account_id: str | None = None) -> Ended | None:
         seen = await self.session_by_id(session_id)
         session = seen.session
-        if session is None or account_id not in {None, session.account} or not stands(seen):
+        if session is None or account_id not in {None, session.account} or not judging.stands(seen):
             return None
-        over = await self._end_these(ending_these(session.account, [session], ending), certain=[session])
+        over = await self._end_these(judging.ending_these(session.account, [session], ending), certain=[session])
         return over if over.sessions else None
 
     async def end_sessions(self, account_id: str, ending: Ending, *, keep: str | None = None) -> Ended:
@@ -219,13 +220,13 @@ class RedisSessionStore(SqlStore):
             others = [each for each in await self.sessions_of(account_id) if each.id != keep]
             if not others:
                 return Ended()
-            return await self._end_these(ending_these(account_id, others, ending), certain=others)
-        id_ = new_id()
+            return await self._end_these(judging.ending_these(account_id, others, ending), certain=others)
+        id_ = judging.new_id()
         ended = await self._runner.write(partial(session_work.end_all, account_id=account_id, ending=ending, id_=id_))
         if ended is None:
             return Ended()
         known, works = ended
-        return with_known(known, await self._complete_if_possible(works, own=id_))
+        return judging.with_known(known, await self._complete_if_possible(works, own=id_))
 
     async def ended_numbers(self, first: int, count: int) -> Sequence[int]:
         return await self._runner.read(partial(ended_numbers.read, first=first, count=count))
@@ -265,17 +266,13 @@ class RedisSessionStore(SqlStore):
         return snapshot
 
     async def write_back(self, revocations: Sequence[Revocation], ending: Ending) -> Ended:
-        names = [entry.id for entry in revocations if entry.kind is Kind.SESSION]
-        rows = await self._sessions.rows(await self._sessions.live_among(names))
-        named = [ending_these(row.session.account, [row.session], ending) for row in rows if row is not None]
+        rows = await self._sessions.rows(await self._sessions.live_among(judging.named_in(revocations)))
+        named = [judging.ending_these(row.session.account, [row.session], ending) for row in rows if row is not None]
         works = await self._runner.write(
-            partial(session_work.write_back, lost=revocations, named=named, ending=ending, id_=new_id)
+            partial(session_work.write_back, lost=revocations, named=named, ending=ending, id_=judging.new_id)
         )
         over = [await self._complete([noted], own=noted.id) for noted in works]
-        return Ended(
-            sessions=tuple(session for each in over for session in each.sessions),
-            revocations=tuple(entry for each in over for entry in each.revocations),
-        )
+        return judging.all_of(over)
 
     async def remove_expired(
         self, *, session_retention: timedelta, audit_retention: timedelta, batch: int = 500
@@ -298,21 +295,21 @@ class RedisSessionStore(SqlStore):
         found = found or await self._sessions.row(key)
         row = found.row
         if row is None:
-            return sighting_of(found)
+            return judging.sighting_of(found)
         known = await self._known(row)
         for _ in range(_ROUNDS):
-            if known.bears(row.session) or not lives(row, at=found.at):
+            if known.bears(row.session) or not judging.lives(row, at=found.at):
                 return Sighting(session=row.session, account=known.account or row.owner, at=found.at)
             await self._mend(row, known, at=found.at)
             found = await self._sessions.row(key)
             row = found.row
             if row is None:
-                return sighting_of(found)
+                return judging.sighting_of(found)
             known = await self._known(row)
         raise StoreUnavailable(detail="the account moved again and again while its session was judged")
 
     async def _known(self, row: Kept) -> Standing:
-        return await self._runner.look_up(partial(session_work.standing, session=row.session))
+        return await self._runner.look_up(partial(standing.standing, session=row.session))
 
     async def _mend(self, row: Kept, known: Standing, *, at: datetime) -> None:
         """Do to a row what somebody has left undone, or what Redis or the database has lost."""
@@ -320,18 +317,18 @@ class RedisSessionStore(SqlStore):
         over = None if known.account is None else decide_standing(row.session, known.account, now=at)
         # What refuses its tokens is there already.
         ending = Ending(reason=over or EndReason.ADMIN, actor=Actor(name="housekeeping"), remember_for=timedelta(0))
-        noted = ending_these(row.session.account, [row.session], ending)
+        noted = judging.ending_these(row.session.account, [row.session], ending)
         left = (await self._sessions.row(row.session.key)).row
-        if left is None or not lives(left, at=at):
+        if left is None or not judging.lives(left, at=at):
             return
-        stray = await self._runner.write(partial(session_work.note_stray, noted=noted, session=left.session))
+        stray = await self._runner.write(partial(standing.note_stray, noted=noted, session=left.session))
         if stray is not None and (await self._complete([stray], own=stray.id)).sessions:
             _log.error("writes have been lost: session %s had ended, and is ended again", row.session.id)
 
     async def _live_of(self, account_id: str, *, started: bool = False) -> Sequence[Session]:
         """Sessions that their rows say are live; ``started``: and not only about to start."""
         at, found = await self._sessions.of_account(account_id)
-        return [row.session for member, row in found if (member.settled or not started) and lives(row, at=at)]
+        return [row.session for member, row in found if (member.settled or not started) and judging.lives(row, at=at)]
 
     # Ending
 
@@ -340,17 +337,12 @@ class RedisSessionStore(SqlStore):
     ) -> list[tuple[Noted, Sequence[Session]]]:
         """Works that end others for a session that starts, each with those that it ends."""
         sent_along = await self._sessions.rows(replaces)
-        replaced = [row.session for row in sent_along if row is not None and lives(row, at=at)]
-        crowded_out: list[Session] = []
-        if limit is not None:
-            _, there = await self._sessions.of_account(session.account)
-            # In one order for all who start at once, so that they agree on who is one too many.
-            newest_first = sorted(there, key=lambda each: each[0].order, reverse=True)
-            live = [row.session for _, row in newest_first if lives(row, at=at)]
-            crowded_out = [session for session in live if session not in replaced][max(limit, 1) :]
+        replaced = [row.session for row in sent_along if row is not None and judging.lives(row, at=at)]
+        there = [] if limit is None else (await self._sessions.of_account(session.account))[1]
+        crowded_out = judging.one_too_many(there, replaced, most=limit, at=at)
         reasons = ((EndReason.SIGNED_OUT, replaced), (EndReason.SESSION_LIMIT, crowded_out))
         return [
-            (ending_these(session.account, over, records.because(ending, reason)), over)
+            (judging.ending_these(session.account, over, records.because(ending, reason)), over)
             for reason, over in reasons
             if over
         ]
@@ -398,7 +390,7 @@ class RedisSessionStore(SqlStore):
 
     def _next_of(self, snapshot: Snapshot) -> Sequence[str]:
         """Some of the sessions that are revoked, in turn: a replica that took over may not know that they ended."""
-        ended = [entry.id for entry in snapshot.revocations if entry.kind is Kind.SESSION]
+        ended = judging.named_in(snapshot.revocations)
         start = self._looked_at if self._looked_at < len(ended) else 0
         self._looked_at = start + LOOKED_AT_ONCE
         return ended[start : self._looked_at]

@@ -319,65 +319,6 @@ def write_back(
     return works
 
 
-# Judging
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """What the database knows of a session that is kept elsewhere.
-
-    Args:
-        account: whose it is, or None if it is gone.
-        revoked: whether a live revocation names the session: then it has ended, whatever its row says.
-    """
-
-    account: Account | None
-    revoked: bool
-
-    def bears(self, session: Session) -> bool:
-        """Whether the session stands, as far as the database knows."""
-        account = self.account
-        return (
-            account is not None
-            and account.disabled_at is None
-            and account.version == session.account_version
-            and not self.revoked
-        )
-
-
-def standing(tx: Transaction, *, session: Session, locked: bool = False) -> Standing:
-    """What is known of a session; ``locked``: what changes the account waits until the transaction is over."""
-    account = accounts.shared(tx, session.account) if locked else accounts.by_id(tx, account_id=session.account)
-    named = (_revocation.c.kind == Kind.SESSION) & (_revocation.c.id == session.id) & (_revocation.c.dies_at > tx.now)
-    entry = tx.connection.execute(select(_revocation.c.id).where(named)).first()
-    return Standing(account=account, revoked=entry is not None)
-
-
-def tell_if_standing(tx: Transaction, *, session: Session, event: AuditEvent) -> Standing:
-    """Tell of what a session has done, where it stands."""
-    found = standing(tx, session=session, locked=True)
-    if found.bears(session):
-        trail.write(tx, event)
-    return found
-
-
-def note_stray(tx: Transaction, *, noted: Noted, session: Session) -> Noted | None:
-    """Note the end of a session that does not stand, for which nobody has anything left to do.
-
-    Redis has lost what was done to it, or the database has.  Returns the work, or None where it stands after all or
-    where something is left to be done first.
-    """
-    found = standing(tx, session=session, locked=True)
-    if found.bears(session) or pending(tx, account_id=session.account):
-        return None
-    version = found.account.version if found.account is not None else None
-    if version is not None and session.account_version < version:
-        # All that raised the version has been done, so that a row below it has missed something, whoever moves it now.
-        noted = replace(noted, work=msgspec.structs.replace(noted.work, below=version))
-    note(tx, noted)
-    return noted
-
-
 # Taking away
 
 
