@@ -103,7 +103,9 @@ class Fleet:
         self.servers = balancer.servers
         self.services = services
         self._tokens: Iterator[str] = iter(tokens)
-        self._clients = [httpx.AsyncClient(base_url=server.address, timeout=WITHIN_SECONDS) for server in self.servers]
+        # A server ends a connection that has been idle for 5 s; which is not to happen while it is being used again.
+        options: dict[str, Any] = {"timeout": WITHIN_SECONDS, "limits": httpx.Limits(keepalive_expiry=2)}
+        self._clients = [httpx.AsyncClient(base_url=server.address, **options) for server in self.servers]
 
     async def sign_out(self, count: int, *, at: Sequence[int]) -> dict[str, float]:
         """Sign out so many, at these servers in turns, while every service goes on verifying their tokens."""
