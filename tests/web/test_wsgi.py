@@ -309,7 +309,8 @@ def test_a_session_that_ends_in_one_worker_of_gunicorn_is_refused_in_the_other(
             said: dict[int, Any] = {}
 
             def ask(_: int) -> dict[str, Any]:
-                answer: dict[str, Any] = httpx.get(f"{address}/", headers=bearer, timeout=30).json()
+                # A connection of its own, so that either worker may take it.
+                answer: dict[str, Any] = client.get("/", headers={**bearer, "connection": "close"}).json()
                 return answer
 
             def both() -> bool:
