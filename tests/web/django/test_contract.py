@@ -85,6 +85,7 @@ async def test_an_asynchronous_project_knows_who_asks_too() -> None:
     assert (await browser.delete("/auth/v1/sessions/current", headers=OWN_PAGE)).status_code == 204
     assert (await browser.get("/asynchronous")).status_code == 401
     assert (await browser.get("/mine/")).status_code == 302
+    assert not (await (await browser.get("/")).asgi_request.auser()).is_authenticated
 
 
 # Django REST framework
