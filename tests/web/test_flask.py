@@ -298,5 +298,5 @@ def test_a_real_server_with_forked_workers_serves_the_example(tmp_path: Path) ->
         # The cookie is Secure, and loopback is as good as HTTPS to browsers alone.
         cookie = {"cookie": signed_in.headers["set-cookie"].partition(";")[0]}
         for _ in range(4):
-            answer = httpx.get(f"{address}/me", headers=cookie, timeout=30)
+            answer = browser.get("/me", headers={**cookie, "connection": "close"})
             assert answer.json()["session"] == signed_in.json()["session"]["id"]

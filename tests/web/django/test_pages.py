@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth import authenticate, get_user, get_user_model
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import Permission
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -76,6 +76,7 @@ def test_djangos_session_alone_signs_nobody_in_once_doorwards_is_over() -> None:
     browser = signed_in(account)
     run(lambda auth: auth.end_sessions(account.id, actor=Actor()))
     assert "sessionid" in browser.cookies
+    assert not get_user(browser.get("/").wsgi_request).is_authenticated  # nor without the middleware
     assert browser.get("/mine/").status_code == 302
     assert "Sign in" in browser.get("/").content.decode()
 
