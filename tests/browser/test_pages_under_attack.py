@@ -25,16 +25,18 @@ FORMS = {
 }
 FETCHES = """async ([origin, paths]) => {
     const seen = new Set();
-    for (const path of paths)
-        for (const method of ["GET", "POST"])
-            for (const credentials of ["omit", "include"])
-                for (const mode of ["cors", "no-cors"]) {
-                    const body = method === "POST" ? new URLSearchParams({ session: "x" }) : undefined;
-                    try {
-                        const answer = await fetch(origin + path, { method, credentials, mode, body });
-                        seen.add(`${answer.type} ${answer.status} ${await answer.text()}`);
-                    } catch { seen.add("refused"); }
-                }
+    const ways = [
+        { method: "GET", mode: "cors", credentials: "include" },
+        { method: "POST", mode: "cors", credentials: "include", body: new URLSearchParams({ session: "x" }) },
+        { method: "POST", mode: "no-cors", credentials: "include", body: new URLSearchParams({ session: "x" }) },
+        { method: "POST", mode: "cors", credentials: "omit", body: new URLSearchParams({ session: "x" }) },
+    ];
+    await Promise.all(paths.flatMap((path) => ways.map(async (way) => {
+        try {
+            const answer = await fetch(origin + path, way);
+            seen.add(`${answer.type} ${answer.status} ${await answer.text()}`);
+        } catch { seen.add("refused"); }
+    })));
     return [...seen];
 }"""
 
@@ -107,7 +109,7 @@ def follow_links_and_load_images(page: Page, site: Site, attacker: Elsewhere) ->
     attacker.pages["/images"] = "".join(f'<img src="{site.origin}{path}">' for path in FORMS)
     page.goto(f"{attacker.origin}/images")
     attacker.pages["/links"] = "".join(f'<a href="{site.origin}{path}">{path}</a>' for path in FORMS)
-    for path in FORMS:
+    for path in ("/sign-out", "/end-session", "/end-other-sessions"):
         page.goto(f"{attacker.origin}/links")
         page.get_by_role("link", name=path, exact=True).click()
         page.wait_for_url(f"{site.origin}/**")

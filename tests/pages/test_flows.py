@@ -10,7 +10,6 @@ from typing import get_args
 import pytest
 
 from doorward.options import Strategy
-from doorward.pages import Pages
 from tests.http.world import PASSWORD, World
 from tests.pages.visitor import EMAIL, APage, Visitor, a_visited_world, sessions_of
 
@@ -24,11 +23,6 @@ COOKIES = {"session": "doorward_session", "hybrid": "doorward_refresh", "jwt": "
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     async with a_visited_world(strategy=request.param) as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def pages() -> Pages:
-    return Pages()
 
 
 async def test_signing_up_signs_in(world: World) -> None:
@@ -126,10 +120,8 @@ async def test_a_password_is_never_in_a_page_nor_in_an_address(world: World) -> 
         ({"email": "grace@example.com", "password": ""}, "password", "Enter a password."),
     ],
 )
-async def test_what_is_wrong_stands_beside_its_field(
-    pages: Pages, fields: dict[str, str], field: str, said: str
-) -> None:
-    async with a_visited_world(pages=pages) as world:
+async def test_what_is_wrong_stands_beside_its_field(fields: dict[str, str], field: str, said: str) -> None:
+    async with a_visited_world() as world:
         visitor = Visitor(world)
         page = await visitor.submit(await visitor.open("/sign-up"), "sign-up", **fields)
     assert page.status in {409, 422}
@@ -281,8 +273,8 @@ async def test_an_api_of_the_same_deployment_takes_what_a_page_has_set(world: Wo
         assert (await visitor.client.get("/v1/sessions/current")).status == 401
 
 
-async def test_a_place_is_shown_where_there_is_a_database(pages: Pages, a_geo_database: Path) -> None:
-    async with a_visited_world(pages=pages, geo_database=a_geo_database) as world:
+async def test_a_place_is_shown_where_there_is_a_database(a_geo_database: Path) -> None:
+    async with a_visited_world(geo_database=a_geo_database) as world:
         page = await Visitor(world).sign_in()
         assert "Ankh, Discworld" in page.text
         assert "127.0.0.1" not in page.text
@@ -291,8 +283,8 @@ async def test_a_place_is_shown_where_there_is_a_database(pages: Pages, a_geo_da
         assert "Ankh, Scheibenwelt" in (await german.sign_in()).text
 
 
-async def test_a_rate_limit_says_kindly_when_to_come_back(pages: Pages) -> None:
-    async with a_visited_world(pages=pages, rate_limits=True) as world:
+async def test_a_rate_limit_says_kindly_when_to_come_back() -> None:
+    async with a_visited_world(rate_limits=True) as world:
         visitor = Visitor(world)
         page = await visitor.open("/sign-in")
         for _ in range(20):
@@ -303,8 +295,8 @@ async def test_a_rate_limit_says_kindly_when_to_come_back(pages: Pages) -> None:
         assert "Too many attempts. Try again in 1 minute." in page.text
 
 
-async def test_what_has_gone_wrong_here_is_told_without_a_trace(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with a_visited_world(pages=pages) as world:
+async def test_what_has_gone_wrong_here_is_told_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_visited_world() as world:
         visitor = Visitor(world)
         await visitor.sign_in()
 
@@ -335,10 +327,8 @@ async def test_what_has_gone_wrong_here_is_told_without_a_trace(pages: Pages, mo
         ("HEAD", "/sign-in", b"", 200),
     ],
 )
-async def test_whatever_comes_is_answered_by_a_page(
-    pages: Pages, method: str, path: str, content: bytes, status: int
-) -> None:
-    async with a_visited_world(pages=pages) as world:
+async def test_whatever_comes_is_answered_by_a_page(method: str, path: str, content: bytes, status: int) -> None:
+    async with a_visited_world() as world:
         headers = {"content-type": "application/x-www-form-urlencoded" if content[:1] != b"{" else "application/json"}
         answer = await world.client().request(method, path, content=content, headers=headers)
     assert answer.status == status
@@ -346,8 +336,8 @@ async def test_whatever_comes_is_answered_by_a_page(
     assert b"<script>" not in answer.body.replace(b"</script>", b"")
 
 
-async def test_the_start_and_the_well_known_place_lead_to_the_pages(pages: Pages) -> None:
-    async with a_visited_world(pages=pages) as world:
+async def test_the_start_and_the_well_known_place_lead_to_the_pages() -> None:
+    async with a_visited_world() as world:
         client = world.client()
         assert (await client.get("/")).header("location") == "sessions"
         answer = await client.get("/.well-known/change-password")

@@ -16,6 +16,8 @@ from doorward.testing.cookie_client import Answer, CookieClient
 from tests.http.world import PASSWORD, World, a_world
 
 EMAIL = "ada@example.com"
+PAGES = Pages()
+"""The same for all tests: to read them takes longer than most tests do."""
 
 
 @dataclass
@@ -122,7 +124,7 @@ async def a_visited_world(
     **options: Unpack[OptionFields],
 ) -> AsyncIterator[World]:
     """A deployment with pages and one account, ada@example.com."""
-    async with a_world(pages=pages or Pages(), geo_database=geo_database, **options) as world:
+    async with a_world(pages=pages or PAGES, geo_database=geo_database, **options) as world:
         await world.sign_up()
         yield world
 
