@@ -10,7 +10,7 @@ from secrets import token_bytes
 from typing import Any, Self, TypeVar, Unpack
 
 from doorward.accounts import flow as accounts
-from doorward.accounts.model import Account, AccountChange
+from doorward.accounts.model import Account, AccountChange, ImportedAccount
 from doorward.assurance import Demands
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
@@ -87,7 +87,7 @@ class Doorward:
         self.database = database
         self.secret_file: Path | None = None if secret is not None else secret_file_of(database)
         self._secret = secret
-        self._blocking = blocking
+        self.is_blocking = blocking
         self._makes_keys = makes_keys
         self._clock = clock or system_clock
         self._ticks = ticks
@@ -108,7 +108,7 @@ class Doorward:
         Raises:
             DatabaseUnusable: the database cannot be used as it is; says what to do.
         """
-        if self._blocking:
+        if self.is_blocking:
             # A lock of asyncio would want a loop.
             with self._opening_thread:
                 await self._open()
@@ -125,21 +125,21 @@ class Doorward:
             deployment = Deployment(
                 options=self.options,
                 store=self._store,
-                hashing=hashing_for(self.options, blocking=self._blocking),
+                hashing=hashing_for(self.options, blocking=self.is_blocking),
                 keyring=keyring,
                 clock=self._clock,
                 entropy=self._entropy,
                 hub=Hub(
                     name=new_identifier(token_bytes),
                     ticks=self._ticks,
-                    most_readers=0 if self._blocking else MOST_READERS,
+                    most_readers=0 if self.is_blocking else MOST_READERS,
                 ),
                 freshness=Freshness(),
                 ticks=self._ticks,
                 desk=TokenDesk(self.options, entropy=self._entropy),
                 limits=limits_for(self.options, clock=self._clock),
                 statuses=Statuses(),
-                watches=self._watching_thread.is_on if self._blocking else (lambda: True),
+                watches=self._watching_thread.is_on if self.is_blocking else (lambda: True),
             )
             await keys.check_secret(deployment)
             await read_changes(deployment, makes_keys=self._makes_keys)
@@ -147,7 +147,7 @@ class Doorward:
             await self._store.close()
             raise
         self._deployment = deployment
-        if not self._blocking:
+        if not self.is_blocking:
             self._watching = Watch(
                 deployment, makes_keys=self._makes_keys, announcements=open_announcements(self.database)
             )
@@ -175,13 +175,8 @@ class Doorward:
 
         Costs next to nothing where the thread runs.
         """
-        if self._blocking and self._deployment is not None:
+        if self.is_blocking and self._deployment is not None:
             self._watching_thread.keep_on(self._deployment, makes_keys=self._makes_keys, whose=self)
-
-    @property
-    def is_blocking(self) -> bool:
-        """Whether every operation runs to its end without suspending."""
-        return self._blocking
 
     @property
     def is_open(self) -> bool:
@@ -197,7 +192,7 @@ class Doorward:
 
     async def _to_the_end(self, operation: Coroutine[Any, Any, T]) -> T:
         """For whatever revokes: what is committed must reach this process's memory as well."""
-        return await operation if self._blocking else await to_the_end(operation)
+        return await operation if self.is_blocking else await to_the_end(operation)
 
     async def read_changes(self) -> None:
         """Learn what other processes have revoked, and which keys and verifiers there are."""
@@ -224,6 +219,10 @@ class Doorward:
         return await accounts.sign_up(
             self.deployment, email=email, password=password, name=name, roles=roles, actor=actor
         )
+
+    async def import_account(self, imported: ImportedAccount, *, actor: Actor) -> Account:
+        """See ``accounts.flow.import_account``."""
+        return await accounts.import_account(self.deployment, imported, actor=actor)
 
     async def change_password(
         self, principal: Principal, *, current: Secret, new: Secret, origin: Origin

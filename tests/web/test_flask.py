@@ -72,15 +72,16 @@ def pages() -> Iterator[FlaskClient]:
         if request.method == "GET":
             return "<form method=post>"
         try:
-            auth.sign_in(email=request.form["email"], password=request.form["password"])
+            signed_in = auth.sign_in(email=request.form["email"], password=request.form["password"])
         except DoorwardError as refused:
             return refused.public, 401
-        assert current_principal is not None
+        assert current_principal.session_id == signed_in.session.id
         return redirect(next_page("/mine"))
 
     @app.post("/sign-out")
     def sign_out() -> ResponseReturnValue:
         auth.sign_out()
+        assert not current_principal
         return redirect("/sign-in")
 
     @app.get("/mine")
@@ -297,5 +298,5 @@ def test_a_real_server_with_forked_workers_serves_the_example(tmp_path: Path) ->
         # The cookie is Secure, and loopback is as good as HTTPS to browsers alone.
         cookie = {"cookie": signed_in.headers["set-cookie"].partition(";")[0]}
         for _ in range(4):
-            answer = httpx.get(f"{address}/me", headers=cookie, timeout=30)
+            answer = browser.get("/me", headers={**cookie, "connection": "close"})
             assert answer.json()["session"] == signed_in.json()["session"]["id"]

@@ -291,9 +291,13 @@ def test_a_store_that_fails_for_a_while_does_not_end_the_thread(two: tuple[Doorw
 # Forked workers
 
 
-def test_a_session_that_ends_in_one_worker_of_gunicorn_is_refused_in_the_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_a_session_that_ends_in_one_worker_of_gunicorn_is_refused_in_the_other(
+    engine: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    database = "sqlite:///app.db" if engine == "sqlite" else request.getfixturevalue("postgres").emptied()
     with (
-        a_gunicorn("tests.web.wsgi_app:app", tmp_path, ready="/auth/readyz") as address,
+        a_gunicorn("tests.web.wsgi_app:app", tmp_path, ready="/auth/readyz", WSGI_APP_DATABASE=database) as address,
         httpx.Client(base_url=address, timeout=30) as client,
     ):
         assert client.post("/auth/v1/accounts", json=PERSON).status_code == 201
@@ -305,7 +309,8 @@ def test_a_session_that_ends_in_one_worker_of_gunicorn_is_refused_in_the_other(t
             said: dict[int, Any] = {}
 
             def ask(_: int) -> dict[str, Any]:
-                answer: dict[str, Any] = httpx.get(f"{address}/", headers=bearer, timeout=30).json()
+                # A connection of its own, so that either worker may take it.
+                answer: dict[str, Any] = client.get("/", headers={**bearer, "connection": "close"}).json()
                 return answer
 
             def both() -> bool:

@@ -14,7 +14,8 @@ from doorward.tokens.statuses import take_number
 from doorward.web.wsgi import AuthenticationMiddleware, Mounted
 
 auth = Doorward(
-    "sqlite:///app.db",
+    os.environ["WSGI_APP_DATABASE"],
+    secret="the secret of a deployment in tests, long enough",
     strategy="hybrid",
     insecure_fast_hashing=True,
     rate_limits=False,

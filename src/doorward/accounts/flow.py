@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from doorward.accounts.model import Account, AccountChange
+from doorward.accounts.model import Account, AccountChange, ImportedAccount
 from doorward.accounts.rules import parse_email, parse_name, parse_roles
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
+from doorward.authenticators.imported import import_hash
 from doorward.authenticators.strength import judge_strength
 from doorward.deployment import Deployment
 from doorward.errors import EmailTaken, InvalidCredentials, NotFound, StoreUnavailable
@@ -48,6 +49,29 @@ async def sign_up(
         name=name,
         password_hash=await deployment.hashing.hash(password),
         roles=granted,
+        created_at=await deployment.store.now(),
+    )
+    if not await deployment.store.create_account(account, actor=actor):
+        raise EmailTaken
+    return account
+
+
+async def import_account(deployment: Deployment, imported: ImportedAccount, *, actor: Actor) -> Account:
+    """Open an account whose owner goes on with the password that he has in another system.
+
+    Raises:
+        EmailTaken: the address has an account.
+        ValidationFailed: a field will not do, or the hash cannot be checked or asks for absurd work.
+    """
+    address, given = parse_email(imported.email), imported.password_hash
+    account = Account(
+        id=new_identifier(deployment.entropy),
+        email=address.address,
+        email_key=address.key,
+        email_verified=imported.email_verified,
+        name=parse_name(imported.name),
+        password_hash=import_hash(given.reveal()) if given is not None else None,
+        roles=parse_roles(imported.roles),
         created_at=await deployment.store.now(),
     )
     if not await deployment.store.create_account(account, actor=actor):

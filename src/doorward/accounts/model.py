@@ -59,6 +59,26 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedAccount:
+    """An account of another system.
+
+    Args:
+        email: as its owner signs in there.
+        password_hash: as that system kept it (``authenticators.imported`` names the schemes); it is checked as it was
+            made, and replaced by one of ours when its owner first signs in.  None where nobody can sign in.
+        name: what to call the person, or None.
+        roles: what the account is.
+        email_verified: whether the other system saw proof that its owner reads the address.
+    """
+
+    email: str
+    password_hash: Secret | None = field(default=None, repr=False)
+    name: str | None = None
+    roles: tuple[str, ...] = ()
+    email_verified: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountChange:
     """What an administrator changes of an account; None leaves a field as it is."""
 

@@ -16,6 +16,7 @@ from datetime import timedelta
 from secrets import token_bytes
 from typing import Generic, TypeVar
 
+from doorward.authenticators.imported import is_imported, parse_imported
 from doorward.errors import Busy, FieldError, ValidationFailed, WeakPassword
 from doorward.options import Options
 from doorward.ports import PasswordHashing
@@ -132,14 +133,14 @@ class Argon2:
         return False
 
     def is_outdated(self, password_hash: Secret) -> bool:
-        return not _is_sane(password_hash) or self._hasher.check_needs_rehash(password_hash.reveal())
+        return not is_sane(password_hash) or self._hasher.check_needs_rehash(password_hash.reveal())
 
     def _matches(self, prepared: Secret, password_hash: Secret) -> bool | None:
         """Whether they go together, or None where the hash is none and nothing has been computed."""
         from argon2.exceptions import Argon2Error, VerifyMismatchError
 
         try:
-            if _is_sane(password_hash):
+            if is_sane(password_hash):
                 return self._hasher.verify(password_hash.reveal(), prepared.reveal())
         except VerifyMismatchError:
             return False
@@ -161,7 +162,8 @@ def _made_up_hash(parameters: Argon2Parameters) -> Secret:
     return Secret(f"$argon2id$v=19${cost}${salt}${digest}")
 
 
-def _is_sane(password_hash: Secret) -> bool:
+def is_sane(password_hash: Secret) -> bool:
+    """Whether it is a hash by argon2 whose work is bounded."""
     from argon2 import extract_parameters
 
     text = password_hash.reveal()
@@ -217,7 +219,13 @@ class _Hashing(ABC):
         return await self.run(lambda: self._argon2.hash(prepared))
 
     async def verify(self, password: Secret, password_hash: Secret | None) -> bool:
-        """Whether they go together; one computation where there is no hash as well.  Raises Busy."""
+        """Whether they go together; one computation where there is no hash as well.  Raises Busy.
+
+        A hash that was imported is checked with what was typed, and takes the time that its own scheme takes.
+        """
+        imported = parse_imported(password_hash) if password_hash is not None and is_imported(password_hash) else None
+        if imported is not None:
+            return await self.run(lambda: imported.matches(password))
         prepared = _prepared(password)
         return await self.run(lambda: self._argon2.verify(prepared, password_hash))
 

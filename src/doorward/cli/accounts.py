@@ -1,4 +1,4 @@
-"""``doorward accounts``: create, list, disable, enable."""
+"""``doorward accounts``: create, import, list, disable, enable."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Annotated, Optional
 import typer
 
 from doorward.cli.flags import AsJson, Config, Cursor, Database, Limit, WhichAccount, group
+from doorward.cli.importing import import_accounts
 from doorward.cli.opening import command_line, find_account, opened
 
 _LONGEST_LINE = 4096
 
-app = group("Open, find, disable and enable accounts.")
+app = group("Open, import, find, disable and enable accounts.")
+app.command("import")(import_accounts)
 
 
 @app.command()

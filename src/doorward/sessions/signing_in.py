@@ -18,6 +18,7 @@ from doorward.errors import (
     StoreUnavailable,
     Unavailable,
     ValidationFailed,
+    WeakPassword,
 )
 from doorward.options import FIRST_PARTY, Strategy
 from doorward.principal import Carrier
@@ -209,7 +210,8 @@ async def _rehash(deployment: Deployment, account: Account, password: Secret, ac
     try:
         password_hash = await deployment.hashing.hash(password)
         await deployment.store.rehash_password(account, password_hash, actor=actor)
-    except Unavailable as error:
+    except (Unavailable, WeakPassword, ValidationFailed) as error:
+        # Imported with its hash, a password may be one that nobody could choose here; it goes on working.
         _log.warning("the password of account %s keeps its older parameters: %s", account.id, error.detail)
 
 

@@ -101,6 +101,8 @@ class Doorward:
             lambda auth: sign_in_by_form(auth, here, email=email, password=secret, label=label)
         )
         _send_along(headers)
+        principal = self.run(lambda auth: auth.authenticate(handle=signed_in.credentials.handle))
+        request.environ[_KNOWN] = (doorward_of(current_app), principal, None)
         return signed_in
 
     def sign_out(self) -> None:
@@ -112,6 +114,7 @@ class Doorward:
         here = request_of(request.environ)
         _, headers = self.run(lambda auth: sign_out_by_form(auth, here))
         _send_along(headers)
+        request.environ[_KNOWN] = (doorward_of(current_app), None, NotAuthenticated())
 
 
 def doorward_of(app: Flask) -> doorward.Doorward:
@@ -199,8 +202,6 @@ def next_page(default: str = "/") -> str:
 
 
 def _send_along(headers: Sequence[Header]) -> None:
-    request.environ.pop(_KNOWN, None)
-
     @after_this_request
     def send(response: Response) -> Response:
         for name, value in headers:

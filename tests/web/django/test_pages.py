@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth import authenticate, get_user, get_user_model
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import Permission
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -76,6 +76,7 @@ def test_djangos_session_alone_signs_nobody_in_once_doorwards_is_over() -> None:
     browser = signed_in(account)
     run(lambda auth: auth.end_sessions(account.id, actor=Actor()))
     assert "sessionid" in browser.cookies
+    assert not get_user(browser.get("/").wsgi_request).is_authenticated  # nor without the middleware
     assert browser.get("/mine/").status_code == 302
     assert "Sign in" in browser.get("/").content.decode()
 
@@ -213,9 +214,12 @@ def test_a_foreign_page_can_do_nothing_with_the_cookie_and_djangos_own_check_sta
     refused = browser.post("/me", headers=FOREIGN)
     assert (refused.status_code, refused.json()["code"]) == (403, "csrf_failed")
     assert browser.post("/sign-out/", headers=FOREIGN).status_code == 403
+    form = {"username": account.email, "password": PASSWORD}
+    refused = a_browser().post("/sign-in/", form, headers=FOREIGN)
+    assert (refused.status_code, COOKIE in refused.cookies) == (403, False)
     assert browser.get("/mine/").status_code == 200
     strict = a_browser(enforce_csrf_checks=True)
-    assert strict.post("/sign-in/", {"username": account.email, "password": PASSWORD}).status_code == 403
+    assert strict.post("/sign-in/", form).status_code == 403
 
 
 # Signals
@@ -246,6 +250,20 @@ def test_receivers_are_told_who_signs_in_and_out_whichever_way() -> None:
         (signals.signed_in, account.id, other),
         (signals.signed_out, None, other),
     ]
+
+
+def test_whoever_has_just_signed_in_is_known_in_the_same_request() -> None:
+    account, known = an_account(), []
+
+    def note(request: Any, **_: object) -> None:
+        known.append((request.principal.subject, request.user.pk))
+
+    signals.signed_in.connect(note, weak=False)
+    try:
+        signed_in(account)
+    finally:
+        signals.signed_in.disconnect(note)
+    assert known == [(account.id, LinkedAccount.objects.get(account=account.id).user.pk)]
 
 
 def test_the_deployment_is_one_a_process_until_the_settings_change() -> None:

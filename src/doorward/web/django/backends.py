@@ -41,3 +41,11 @@ class DoorwardBackend(ModelBackend):
             return None
         setattr(user, PROVED, account)
         return user
+
+    def get_user(self, user_id: Any) -> None:  # noqa: ARG002 -- as Django asks
+        """Nobody: what Django's session remembers of a sign-in of ours proves nothing, the middleware alone does."""
+        return
+
+    async def aget_user(self, user_id: Any) -> None:
+        """As ``get_user``."""
+        return self.get_user(user_id)

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.contrib.auth import BACKEND_SESSION_KEY
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -31,8 +30,7 @@ class DoorwardMiddleware:
 
     ``request.principal`` is the ``Principal``, or None; ``request.doorward_refusal`` is then why.  ``request.user`` and
     ``await request.auser()`` are Django's user of that account, looked up when they are asked for.  Where nobody makes
-    the request, a user that another backend put into Django's session stays; one that ours put there does not, since
-    its session is over.
+    the request, a user that another backend put into Django's session stays.
 
     Synchronous and asynchronous, by what it is put before.
     """
@@ -84,7 +82,7 @@ def _set(request: Any, principal: Principal | None, refusal: DoorwardError | Non
     request.user = SimpleLazyObject(lambda: _user(request, before))
 
     async def auser() -> AbstractBaseUser | AnonymousUser:
-        if request.principal is None and abefore is not None and not await _asession_is_ours(request):
+        if request.principal is None and abefore is not None:
             other: AbstractBaseUser | AnonymousUser = await abefore()
             return other
         return await sync_to_async(_user)(request, None)
@@ -96,7 +94,7 @@ def _user(request: Any, before: Any) -> AbstractBaseUser | AnonymousUser:
     principal: Principal | None = request.principal
     if principal is None:
         # As it was found before: an anonymous user, or whom another backend has signed in.
-        return before if before is not None and not _session_is_ours(request) else AnonymousUser()
+        return before if before is not None else AnonymousUser()
     if not hasattr(request, _USER):
         setattr(request, _USER, user_of(principal))
     user: AbstractBaseUser | None = getattr(request, _USER)
@@ -104,14 +102,6 @@ def _user(request: Any, before: Any) -> AbstractBaseUser | AnonymousUser:
         return AnonymousUser()
     user.backend = BACKEND  # as Django's own authenticate does
     return user
-
-
-def _session_is_ours(request: Any) -> bool:
-    return hasattr(request, "session") and request.session.get(BACKEND_SESSION_KEY) == BACKEND
-
-
-async def _asession_is_ours(request: Any) -> bool:
-    return hasattr(request, "session") and await request.session.aget(BACKEND_SESSION_KEY) == BACKEND
 
 
 def _finish(request: HttpRequest, response: Any) -> HttpResponseBase:

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from doorward.accounts.model import Account
 from doorward.errors import ConfigurationError
-from doorward.http.caller import all_cookies
+from doorward.http.caller import all_cookies, check_csrf
 from doorward.http.cookies import cookies_of
 from doorward.http.message import Header
 from doorward.http.server_rendered import NO_HANDLE, sign_out_by_form
@@ -30,6 +30,7 @@ def start_session(*, request: HttpRequest | None, user: AbstractBaseUser, **_: o
 
     Raises:
         ConfigurationError: the strategy gives no cookie that Django's pages could be read with.
+        CsrfFailed: a foreign page may have sent what signs somebody in.
     """
     if request is None or getattr(user, "backend", None) != BACKEND:
         return
@@ -37,6 +38,8 @@ def start_session(*, request: HttpRequest | None, user: AbstractBaseUser, **_: o
     if auth.options.strategy != "session":
         raise ConfigurationError([NO_HANDLE])
     here, proved = request_of(request), getattr(user, PROVED, None)
+    # Signing somebody in unawares is an attack too: what he then does, he does in the attacker's account.
+    check_csrf(auth, here, session_id=None)
     account: Account = proved or run(lambda auth: auth.account(_account_of(user)))
     signed_in = run(
         lambda auth: auth.start_session(
@@ -48,6 +51,8 @@ def start_session(*, request: HttpRequest | None, user: AbstractBaseUser, **_: o
         )
     )
     send_along(request, cookies_of(auth, here, signed_in.session, signed_in.credentials))
+    principal = run(lambda auth: auth.authenticate(handle=signed_in.credentials.handle))
+    request.principal, request.doorward_refusal = principal, None  # type: ignore[attr-defined]  # ours, as the middleware's
     signals.signed_in.send(sender=None, request=request, account=account.id, session=signed_in.session.id)
 
 

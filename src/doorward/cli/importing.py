@@ -1,0 +1,127 @@
+"""``doorward accounts import``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from doorward.cli.flags import AsJson, Config, Database
+from doorward.cli.opening import command_line, opened
+
+if TYPE_CHECKING:
+    from doorward.accounts.model import ImportedAccount
+
+_LONGEST_LINE = 16 * 1024
+_STANDARD_INPUT = "-"
+
+
+def import_accounts(
+    file: Annotated[str, typer.Argument(help="A JSON object on each line; - reads standard input.")],
+    *,
+    database: Database = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Open accounts with the password hashes of another system, so that nobody has to choose a password anew.
+
+    A line has "email" and, where there are any, "password_hash", "name", "roles", "email_verified" and "id", the
+    account's id in the other system.  An address that has an account already is left as it is, so that an import that
+    was interrupted can be run again.  Exit code 1: some lines were refused; all others are imported.
+
+    With --json, a line is printed for each that was read: its number, "id", and "account" or why it was not imported.
+    """
+    from doorward.blocking import run_blocking
+    from doorward.cli.output import plain
+    from doorward.errors import EmailTaken, ValidationFailed
+
+    counts = {"imported": 0, "present": 0, "refused": 0}
+    with opened(config=config, database=database) as auth:
+        for number, line in _lines(file):
+            told: dict[str, object] = {"line": number}
+            try:
+                imported, told["id"] = _read(line)
+                told["account"] = run_blocking(auth.import_account(imported, actor=command_line())).id
+                outcome = "imported"
+            except EmailTaken:
+                outcome = "present"
+            except ValidationFailed as refused:
+                outcome, told["why"] = "refused", refused.detail
+                print(f"line {number}: {plain(refused.detail)}", file=sys.stderr)
+            counts[outcome] += 1
+            if as_json:
+                _print_line({"outcome": outcome, **told})
+    if not as_json:
+        print(
+            f"Imported {counts['imported']} accounts; {counts['present']} addresses had one already;"
+            f" {counts['refused']} lines were refused."
+        )
+    raise typer.Exit(counts["refused"] > 0)
+
+
+def _lines(file: str) -> Iterator[tuple[int, bytes]]:
+    if file == _STANDARD_INPUT:
+        yield from _numbered(sys.stdin.buffer)
+        return
+    try:
+        with Path(file).open("rb") as opened_file:
+            yield from _numbered(opened_file)
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be read: {error.strerror}.") from None
+
+
+def _numbered(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    number = 0
+    while line := file.readline(_LONGEST_LINE + 1):
+        number += 1
+        if len(line) > _LONGEST_LINE:
+            raise typer.BadParameter(f"Line {number} is longer than 16 KiB.")
+        if line.strip():
+            yield number, line
+
+
+def _read(line: bytes) -> tuple[ImportedAccount, str | int | None]:
+    """The account of a line, and its id in the other system.
+
+    Raises:
+        ValidationFailed: the line says something else.  What it says is not repeated: it holds a hash.
+    """
+    import msgspec
+
+    from doorward.accounts.model import ImportedAccount
+    from doorward.errors import FieldError, ValidationFailed
+    from doorward.secret import Secret
+
+    shape = msgspec.defstruct(
+        "Line",
+        [
+            ("email", str),
+            ("password_hash", str | None, None),
+            ("name", str | None, None),
+            ("roles", tuple[str, ...], ()),
+            ("email_verified", bool, False),
+            ("id", str | int | None, None),
+        ],
+        forbid_unknown_fields=True,
+    )
+    try:
+        read: Any = msgspec.json.decode(line, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValidationFailed([FieldError(field="line", message=str(error))]) from None
+    imported = ImportedAccount(
+        email=read.email,
+        password_hash=Secret(read.password_hash) if read.password_hash is not None else None,
+        name=read.name,
+        roles=read.roles,
+        email_verified=read.email_verified,
+    )
+    return imported, read.id
+
+
+def _print_line(value: dict[str, object]) -> None:
+    import msgspec
+
+    print(msgspec.json.encode(value).decode())

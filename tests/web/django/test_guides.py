@@ -1,0 +1,91 @@
+"""The guides on Django and on moving in from it, followed step by step."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.core.checks import run_checks
+from django.core.management import call_command
+from django.test import override_settings
+
+from doorward.web.django.conf import forget
+from tests.docs.blocks import block, run_block, says
+from tests.web.django.people import PASSWORD, a_browser, an_email, configured
+
+Users: Any = get_user_model()._default_manager
+
+
+def settings_of(page: str) -> dict[str, Any]:
+    """What a page writes into settings.py, with Doorward's database in memory."""
+    settings = {name: value for name, value in vars(run_block(page, "settings.py")).items() if name.isupper()}
+    if "DOORWARD" in settings:
+        settings["DOORWARD"] = {**settings["DOORWARD"], "DATABASE": "memory:", "INSECURE_FAST_HASHING": True}
+    return settings
+
+
+def complaints() -> list[str]:
+    return [str(each.id) for each in run_checks() if str(each.id).startswith("doorward.") and not each.is_silenced()]
+
+
+@pytest.fixture
+def user() -> Any:
+    Users.filter(doorward_account=None).delete()
+    made = PBKDF2PasswordHasher().encode(PASSWORD, "c2VhIHNhbHQ", iterations=1000)
+    email = an_email()
+    return Users.create(username=email, email=email, password=made)
+
+
+def test_the_settings_of_the_guide_have_nothing_to_complain_of() -> None:
+    with override_settings(**settings_of("django.md")):
+        assert complaints() == []
+    assert run_block("django.md", "urls.py").urlpatterns
+    page = block("django.md", "settings.py")
+    assert page.index("AuthenticationMiddleware") < page.index("DoorwardMiddleware")
+
+
+def test_moving_from_djangos_sessions(user: Any) -> None:
+    page = "moving-from-django-sessions.md"
+    with configured(), override_settings(**settings_of(page)):
+        assert complaints() == []
+        before = a_browser()
+        before.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        assert before.get("/").status_code == 200
+        call_command(says(page, "manage.py doorward_import_users").split()[1], stdout=io.StringIO())
+        browser = a_browser()
+        assert browser.post("/sign-in/", {"username": user.email, "password": PASSWORD}).status_code == 302
+        assert user.email in browser.get("/mine/").content.decode()
+        assert user.email in before_sees(before)
+
+
+def before_sees(browser: Any) -> str:
+    """Whoever Django's own session has signed in stays so."""
+    response = browser.get("/admin/", follow=True)
+    return str(response.wsgi_request.user.email)
+
+
+def test_moving_from_simplejwt(user: Any) -> None:
+    page = "moving-from-simplejwt.md"
+    settings = settings_of(page)
+    settings.pop("REST_FRAMEWORK")  # the views of the tests name the class themselves
+    with override_settings(**settings, ROOT_URLCONF="tests.web.django.api_urls"):
+        assert complaints() == []
+        call_command(says(page, "manage.py doorward_import_users").split()[1], stdout=io.StringIO())
+        client = a_browser()
+        signed_in = client.post(
+            "/auth/v1/sessions", {"email": user.email, "password": PASSWORD}, content_type="application/json"
+        ).json()
+        refreshed = client.post(
+            "/auth/v1/token",
+            f"grant_type=refresh_token&refresh_token={signed_in['refresh_token']}",
+            content_type="application/x-www-form-urlencoded",
+        )
+        assert refreshed.status_code == 200
+        bearer = {"authorization": f"Bearer {refreshed.json()['access_token']}"}
+        assert client.get("/who", headers=bearer).json()["email"] == user.email
+        assert client.delete("/auth/v1/sessions/current", headers=bearer).status_code == 204
+        assert client.get("/who", headers=bearer).status_code == 401
+    forget()

@@ -1,0 +1,54 @@
+"""Users of a Django project go on with their passwords."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.core.management import CommandError, call_command
+
+from doorward.web.django.conf import run
+from doorward.web.django.models import LinkedAccount
+from tests.web.django.people import PASSWORD, a_browser, an_account, an_email
+
+Users: Any = get_user_model()._default_manager
+
+
+def a_user(email: str, **fields: Any) -> Any:
+    made = PBKDF2PasswordHasher().encode(PASSWORD, "c2VhIHNhbHQ", iterations=1000)
+    return Users.create(username=email or an_email(), email=email, password=made, **fields)
+
+
+def test_users_sign_in_with_the_password_that_they_had_and_are_who_they_were() -> None:
+    Users.filter(doorward_account=None).delete()
+    email = an_email()
+    user = a_user(email, is_superuser=True, is_staff=True, first_name="Ada", last_name="L")
+    out = io.StringIO()
+    call_command("doorward_import_users", stdout=out)
+    assert out.getvalue() == "Imported 1 users.\n"
+    account = run(lambda auth: auth.account(LinkedAccount.objects.get(user=user).account))
+    assert (account.email, account.name, account.roles) == (email, "Ada L", ("admin",))
+    browser = a_browser()
+    for _ in range(2):
+        answer = browser.post("/sign-in/", {"username": email, "password": PASSWORD})
+        assert answer.status_code == 302
+        assert browser.get("/admin/").status_code == 200
+        rehashed = run(lambda auth: auth.account(account.id)).password_hash
+        assert rehashed is not None
+        assert rehashed.reveal().startswith("$argon2id$")
+    call_command("doorward_import_users", stdout=(out := io.StringIO()))
+    assert out.getvalue() == "Imported 0 users.\n"
+
+
+def test_a_user_whose_address_has_an_account_already_is_left_for_somebody_to_decide() -> None:
+    Users.filter(doorward_account=None).delete()
+    account, err = an_account(), io.StringIO()
+    a_user(account.email)
+    a_user("")
+    with pytest.raises(CommandError, match="2 users were not imported"):
+        call_command("doorward_import_users", stderr=err, stdout=io.StringIO())
+    assert f"{account.email}: An account with this e-mail address exists" in err.getvalue()
+    Users.filter(doorward_account=None).delete()
