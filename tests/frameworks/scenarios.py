@@ -443,12 +443,13 @@ async def no_forged_token_is_anybodys(site: Site) -> None:
         f"{_unsigned().split('.')[0]}.{claims}.{signature}",
         "no.token.atall",
         "x",
-        "A" * 9000,
     )
     for token in hostile:
         answer = await site.client().get("/me", bearer=token)
         assert (answer.status, answer.json()["code"]) == (401, "invalid_token"), token
         assert answer.header("www-authenticate") == 'Bearer error="invalid_token"'
+    # Some servers refuse so long a header themselves.
+    assert (await site.client().get("/me", bearer="A" * 9000)).status in {400, 401, 431}
     twice = {"authorization": f"Bearer {person.access_token}, Bearer {person.access_token}"}
     assert (await site.client().get("/me", headers=twice)).status == 401
 
@@ -490,13 +491,14 @@ async def no_body_is_answered_by_a_failure_of_ours(site: Site) -> None:
 @scenario("hostile bodies")
 async def a_body_that_is_too_large_is_not_read(site: Site) -> None:
     as_json = {"content-type": "application/json"}
-    for _ in range(20):
-        try:
-            answer = await site.client().post("/auth/v1/sessions", content=b" " * 70_000, headers=as_json)
-        except ConnectionError:
-            continue  # it was closed on what nobody reads, before the answer had been read here
-        assert (answer.status, answer.json()["code"]) == (413, "body_too_large")
-        return
+    async with httpx.AsyncClient(base_url=site.address, timeout=WITHIN_SECONDS, trust_env=False) as client:
+        for _ in range(20):
+            try:
+                answer = await client.post("/auth/v1/sessions", content=b" " * 70_000, headers=as_json)
+            except httpx.TransportError:
+                continue  # it was closed on what nobody reads, before the answer had been read here
+            assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+            return
     raise AssertionError("it was never answered")
 
 

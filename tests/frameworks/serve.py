@@ -7,40 +7,117 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
+import subprocess
 import sys
+import threading
+import time
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
+import httpx
 import uvicorn
+from werkzeug.serving import make_server
 
 from doorward.options import Strategy
 from tests.frameworks.clock import SharedClock
 from tests.frameworks.options import options
 
+Listening = Mapping[Strategy, socket.socket]
 
-async def serve(framework: str, clock: SharedClock) -> None:
+
+def address_of(listening: socket.socket) -> str:
+    return f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def say_ready(listening: Listening) -> None:
+    addresses = {strategy: address_of(each) for strategy, each in listening.items()}
+    print(json.dumps(addresses), flush=True)  # noqa: T201 -- how the parent learns of them
+
+
+def built(framework: str, strategy: Strategy, clock: SharedClock, at: socket.socket) -> Any:
     build = import_module(f"tests.frameworks.applications.{framework}").build
-    servers, sockets, addresses = [], [], {}
-    for strategy in get_args(Strategy):
-        listening = socket.create_server(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        app = build(**options(strategy, clock, issuer=address))
-        servers.append(uvicorn.Server(uvicorn.Config(app, lifespan="on", log_level="warning")))
-        sockets.append(listening)
-        addresses[strategy] = address
-    serving = [asyncio.create_task(each.serve([at])) for each, at in zip(servers, sockets, strict=True)]
+    return build(**options(strategy, clock, issuer=address_of(at)))
+
+
+async def with_uvicorn(framework: str, clock: SharedClock, listening: Listening) -> None:
+    servers, serving = [], []
+    for strategy, at in listening.items():
+        app = built(framework, strategy, clock, at)
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="on", log_level="warning"))
+        servers.append(server)
+        serving.append(asyncio.create_task(server.serve([at])))
     while not all(each.started for each in servers):
         if any(task.done() for task in serving):
             raise SystemExit("a server did not start")
         await asyncio.sleep(0.01)
-    print(json.dumps(addresses), flush=True)  # noqa: T201 -- how the parent learns of them
+    say_ready(listening)
     await asyncio.to_thread(sys.stdin.read)
     for each in servers:
         each.should_exit = each.force_exit = True
     await asyncio.gather(*serving)
 
 
+def with_threads(framework: str, clock: SharedClock, listening: Listening) -> None:
+    for strategy, at in listening.items():
+        app = built(framework, strategy, clock, at)
+        server = make_server("127.0.0.1", 0, app, threaded=True, fd=at.fileno())
+        server.log = lambda *_: None  # type: ignore[method-assign]  # a line a request
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    say_ready(listening)
+    sys.stdin.read()  # the threads end with the process
+
+
+def with_gunicorn(framework: str, clock: Path, listening: Listening) -> None:
+    processes = []
+    for strategy, at in listening.items():
+        app = f"tests.frameworks.applications.{framework}:app"
+        command = [sys.executable, "-m", "gunicorn", app, "--threads", "4", "--bind", f"fd://{at.fileno()}"]
+        said = {"APPLICATION_STRATEGY": strategy, "APPLICATION_ADDRESS": address_of(at)}
+        processes.append(
+            subprocess.Popen(
+                [*command, "--no-control-socket", "--log-level", "warning"],
+                env={**os.environ, **said, "APPLICATION_CLOCK": str(clock)},
+                pass_fds=[at.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+        )
+    try:
+        for process, at in zip(processes, listening.values(), strict=True):
+            until_ready(process, address_of(at))
+        say_ready(listening)
+        sys.stdin.read()
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(10)
+
+
+def until_ready(process: subprocess.Popen[bytes], address: str) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            if httpx.get(f"{address}/auth/healthz", timeout=10, trust_env=False).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise SystemExit("a server did not start")
+
+
+def main(framework: str, clock: Path) -> None:
+    listening: Listening = {strategy: socket.create_server(("127.0.0.1", 0)) for strategy in get_args(Strategy)}
+    if framework == "django":
+        with_gunicorn(framework, clock, listening)
+    elif framework in {"flask", "wsgi"}:
+        with_threads(framework, SharedClock(clock), listening)
+    else:
+        asyncio.run(with_uvicorn(framework, SharedClock(clock), listening))
+
+
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], SharedClock(Path(sys.argv[2]))))
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -35,6 +35,9 @@ FRAMEWORKS = (
     Framework("starlette", "Starlette"),
     Framework("fastapi", "FastAPI"),
     Framework("litestar", "Litestar"),
+    Framework("wsgi", "bare WSGI", sockets=False),
+    Framework("flask", "Flask", sockets=False),
+    Framework("django", "Django", sockets=False),
 )
 
 

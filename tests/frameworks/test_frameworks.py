@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import get_args
 import pytest
 
 from doorward.options import Strategy
-from tests.frameworks.scenarios import SCENARIOS, Listed
+from tests.frameworks.scenarios import SCENARIOS, WITHIN_SECONDS, Listed
 from tests.frameworks.servers import FRAMEWORKS, Framework, Server
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +36,8 @@ async def test_every_framework_does_the_same(
     servers: Callable[[Framework], Server], framework: Framework, strategy: Strategy, listed: Listed
 ) -> None:
     server = servers(framework)
-    await listed.run(server.site(strategy))
+    async with asyncio.timeout(2 * WITHIN_SECONDS):
+        await listed.run(server.site(strategy))
     assert "Traceback" not in server.log
 
 

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from doorward.doorward import Doorward
-from doorward.errors import DatabaseUnusable
+from doorward.errors import ConfigurationError, DatabaseUnusable
 from doorward.http.message import LARGEST_BODY
 from doorward.testing.cookie_client import CookieClient
 from doorward.web.asgi import AuthenticationMiddleware, DoorwardApp, path_below_mount, read_body, request_of
@@ -106,6 +106,22 @@ async def test_a_websockets_handshake_counts_as_a_change() -> None:
 async def test_a_user_agent_has_its_bound() -> None:
     request = request_of(a_scope(headers=[(b"user-agent", b"x" * 5000)]))
     assert len(request.origin.user_agent or "") == 400
+
+
+def test_a_deployment_that_holds_up_the_event_loop_is_refused_before_any_request() -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("no request was made")
+
+    mounts: list[Callable[[Doorward], object]] = [
+        DoorwardApp,
+        lambda auth: AuthenticationMiddleware(application, auth),
+    ]
+    for mount in mounts:
+        with pytest.raises(ConfigurationError) as refused:
+            mount(Doorward("memory:", secret="s" * 40, blocking=True))
+        (problem,) = refused.value.problems
+        assert problem.id == "DW104"
+        assert "blocking" in problem.remedy
 
 
 # Bodies

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from doorward.doorward import Doorward
-from doorward.errors import DoorwardError, Unavailable
+from doorward.errors import ConfigurationError, DoorwardError, Problem, Unavailable
 from doorward.http.api import Api, HostedPages, Observer
 from doorward.http.caller import authenticate_request
 from doorward.http.message import LARGEST_BODY, ByteStream, Request, Response, join_headers
@@ -26,11 +26,24 @@ TAKEN_WITHIN = timedelta(seconds=15)
 """How long a client may take for the next part of a stream before the connection is dropped."""
 
 
+HOLDS_THE_LOOP = Problem(
+    id="DW104",
+    message="An asynchronous application was given a Doorward whose operations hold up the event loop.",
+    remedy="Make it without blocking=True.",
+)
+
 SESSION_OVER = 4401
 """What a WebSocket is closed with when its session is over, or does not allow what was demanded: sign in again."""
 
 TRY_AGAIN_LATER = 1013
 """What it is closed with when that cannot be told: connect again (RFC 6455's registry)."""
+
+
+def refuse_blocking(auth: Doorward) -> Doorward:
+    """The deployment, if an event loop can call it.  Raises ConfigurationError otherwise, before any request."""
+    if auth.is_blocking:
+        raise ConfigurationError([HOLDS_THE_LOOP])
+    return auth
 
 
 class DoorwardApp:
@@ -53,7 +66,7 @@ class DoorwardApp:
         observer: Observer | None = None,
         pages: HostedPages | None = None,
     ) -> None:
-        self.auth = auth
+        self.auth = refuse_blocking(auth)
         self._api = Api(auth, metrics=metrics, observer=observer, pages=pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -213,7 +226,7 @@ class AuthenticationMiddleware:
 
     def __init__(self, app: App, auth: Doorward) -> None:
         self._app = app
-        self._auth = auth
+        self._auth = refuse_blocking(auth)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in {"http", "websocket"}:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
-from datetime import timedelta
 from typing import Any
 
 from doorward import Demands, Principal
@@ -21,17 +20,11 @@ from doorward.web.asgi import (
     send_stream,
 )
 from doorward.web.guard import BareWebSocket, Doorward
+from tests.frameworks.applications.demands import WANTED
 from tests.frameworks.events import the_events
 
 Handler = Callable[[Scope], Awaitable[Any]]
-DEMANDS = {
-    ("GET", "/me"): Demands(),
-    ("POST", "/notes"): Demands(),
-    ("GET", "/reports"): Demands(roles={"analyst"}),
-    ("GET", "/drafts"): Demands(scopes={"write"}),
-    ("GET", "/vault"): Demands(fresh=timedelta(minutes=5)),
-    ("POST", "/transfers"): Demands(revocation="immediate"),
-}
+DEMANDS = {route: Demands(**wanted) for route, wanted in WANTED.items()}
 SOCKETS: dict[str, Collection[str]] = {"/live": (), "/live/editors": {"editor"}}
 
 
