@@ -6,8 +6,7 @@
     python3 dev.py test [OPTIONS]     all tests; the options are pytest's
     python3 dev.py check              lint, format, types, layers, dependencies, lock, links
     python3 dev.py bench [NAME ...] [--quick]   benchmarks/NAME.py, or all; writes docs/benchmarks/
-    python3 dev.py docs               what is generated in docs/: the OpenAPI document, the table of frameworks, the
-                                      README's picture
+    python3 dev.py docs               what is generated in docs/: the OpenAPI document, the table of frameworks, pictures
     python3 dev.py lock [--upgrade]   requirements.lock from pyproject.toml
 
 Each begins with setup, which takes no time once it is done.  POSIX only: on Windows, use WSL.
@@ -195,7 +194,7 @@ def bench(arguments: list[str]) -> int:
 
 
 def docs(_: list[str]) -> int:
-    """Write what is made from the code: the OpenAPI document, the table of frameworks, the README's picture."""
+    """Write what is made from the code: the OpenAPI document, the table of frameworks, pictures of a real server."""
     setup([])
     page = ROOT / "docs" / "reference" / "openapi.json"
     page.parent.mkdir(parents=True, exist_ok=True)

@@ -120,6 +120,8 @@ def test_every_flow(context: BrowserContext, new_context: NewContext, site: Site
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     names = {cookie["name"] for cookie in context.cookies()}
     assert names == {"__Host-doorward_form"}
+    assert "page_sign_in" in site.log
+    assert not [text for text in (PASSWORD, NEW_PASSWORD, "password1", email) if text in site.log]
 
 
 def test_nothing_is_asked_of_others_nor_kept_where_a_script_could_read_it(

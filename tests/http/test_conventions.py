@@ -339,7 +339,7 @@ async def test_the_operator_is_told_once_a_second_of_each_kind_and_in_one_short_
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr("doorward.http.api.perf_counter", lambda: clock.now)
+    monkeypatch.setattr("doorward.http.refusals.perf_counter", lambda: clock.now)
     monkeypatch.setattr(world.auth, "sign_in", failing(errors.StoreUnavailable(detail="line\n" * 10_000)))
     client, said = world.client(), []
     for clock.now in (0.0, 0.5, 0.999, 1.0, 1.5, 2.0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -87,8 +88,11 @@ async def test_an_unknown_address_and_a_wrong_password_are_answered_alike(world:
     assert wrong.html.replace(EMAIL, "") == unknown.html.replace("bob@example.com", "")
 
 
-async def test_a_password_is_never_in_a_page_nor_in_an_address(world: World) -> None:
+async def test_a_password_is_never_in_a_page_an_address_or_a_log(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     """Whatever is wrong with the rest of the form."""
+    caplog.set_level(logging.DEBUG)
     visitor, secret = Visitor(world), "hunter2hunter2"
     shown = [
         await visitor.submit(await visitor.open("/sign-in"), "sign-in", email=EMAIL, password=secret),
@@ -105,6 +109,9 @@ async def test_a_password_is_never_in_a_page_nor_in_an_address(world: World) -> 
         assert page.status == 422
         assert secret not in page.html
         assert secret not in page.address
+    assert "refused" in caplog.text
+    assert secret not in caplog.text
+    assert PASSWORD not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,17 @@ async def test_a_page_that_is_lost_on_its_way_signs_nobody_out(world: World) -> 
     assert len(await sessions_of(world)) == 1
 
 
+async def test_two_tabs_at_once_are_both_shown_their_page(world: World) -> None:
+    visitor = Visitor(world)
+    await visitor.sign_in()
+    world.clock.advance(31)
+    # The second was asked for before the cookie of the first had come.
+    other_tab = visitor.client.copy()
+    first, second = await visitor.client.get("/sessions"), await other_tab.get("/sessions")
+    assert (first.status, second.status) == (200, 200)
+    assert other_tab.cookies[REFRESH] == visitor.client.cookies[REFRESH]
+
+
 async def test_a_page_that_comes_too_early_to_tell_comes_again_by_itself(world: World) -> None:
     visitor = Visitor(world)
     await visitor.sign_in()

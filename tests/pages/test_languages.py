@@ -82,7 +82,7 @@ def test_every_error_can_be_said(kind: type[DoorwardError]) -> None:
     for name, value in {"errors": (), "advice": (), "retry_after": timedelta(seconds=1)}.items():
         setattr(error, name, value)
     for language in LANGUAGES.values():
-        said = mistakes.mistakes_of(error, language, password_field="password")
+        said = mistakes.mistakes_of(error, language, judged="password")
         assert said.general or said.fields or kind.code == "validation_failed"
 
 

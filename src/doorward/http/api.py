@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
 from time import perf_counter
 from typing import Any, Protocol
 
 from doorward.doorward import Doorward
-from doorward.errors import DatabaseUnusable, DoorwardError, NotFound, StoreUnavailable, TooEarly, Unavailable
+from doorward.errors import DatabaseUnusable, DoorwardError, NotFound, StoreUnavailable
 from doorward.http.bodies import read_json, read_query
 from doorward.http.caller import (
     authenticate_admin_request,
@@ -28,6 +26,7 @@ from doorward.http.message import Header, Request, Response
 from doorward.http.operation import Access, AnyOperation, Call
 from doorward.http.operations import TABLE
 from doorward.http.problems import InternalError, oauth_problem_of, problem_of
+from doorward.http.refusals import RefusalLog
 from doorward.http.router import Resource, Router
 
 Observer = Callable[[str, int, float], None]
@@ -47,10 +46,6 @@ class HostedPages(Protocol):
     async def answer(self, auth: Doorward, request: Request) -> Response:
         """The page, with security headers of its own; nothing is raised."""
 
-
-SAID_EVERY = timedelta(seconds=1)
-"""How often the same thing is said of the store: every request fails while it is away."""
-_MOST_CHARACTERS = 500
 
 _log = logging.getLogger(__name__)
 
@@ -133,7 +128,7 @@ class Api:
         self._metrics = metrics
         self._observer = observer
         self._pages = pages
-        self._said: dict[str, float] = {}
+        self._refusals = RefusalLog(_log)
 
     async def answer(self, request: Request) -> Response:
         """Answer a request; whatever it is, nothing is raised."""
@@ -163,7 +158,7 @@ class Api:
                 await self.auth.open()
             return await operation.handler(self.auth, await self._read(operation, request, path))
         except DoorwardError as error:
-            self._say(operation, error)
+            self._refusals.say(operation.id, error)
             if operation.id == "read_readiness" and isinstance(error, StoreUnavailable | DatabaseUnusable):
                 dependency = error.dependency if isinstance(error, StoreUnavailable) else "database"
                 return problem_of(error, request, dependency=dependency)
@@ -172,19 +167,6 @@ class Api:
             # A bug of ours.  The traceback shows code, not values; the answer shows nothing.
             _log.exception("%s failed", operation.id)
             return answer_error(InternalError(), request)
-
-    def _say(self, operation: AnyOperation, error: DoorwardError) -> None:
-        """Log what was refused: to whoever looks for it, or to the operator where it is his to mend."""
-        level = _level_of(error)
-        if level > logging.DEBUG:
-            now = perf_counter()
-            if now - self._said.get(error.code, -math.inf) >= SAID_EVERY.total_seconds():
-                self._said[error.code] = now
-            else:
-                level = logging.DEBUG
-        if error.detail or level > logging.DEBUG:
-            detail = " ".join((error.detail or error.public)[:_MOST_CHARACTERS].split())
-            _log.log(level, "%s refused: %s: %s", operation.id, error.code, detail)
 
     async def _read(self, operation: AnyOperation, request: Request, path: Mapping[str, str]) -> Call[Any, Any, Any]:
         """What the handler is given.  The caller comes first: whoever may not call learns nothing about fields."""
@@ -221,15 +203,6 @@ class Api:
         return response.with_headers(
             (*hardening, *cors_headers(request.headers.get("origin"), allowed=allowed, public=public))
         )
-
-
-def _level_of(error: DoorwardError) -> int:
-    if isinstance(error, DatabaseUnusable):
-        return logging.ERROR
-    # Too early is a client's haste, and the protocol's answer to it.
-    if isinstance(error, Unavailable) and not isinstance(error, TooEarly):
-        return logging.WARNING
-    return logging.DEBUG
 
 
 def _is_public(resource: Resource | None) -> bool:

@@ -10,7 +10,7 @@ from doorward.http.caller import all_cookies
 from doorward.http.message import Response
 from doorward.http.operation import Call
 from doorward.http.shapes import NewPassword, account_json
-from doorward.pages.mistakes import Mistakes, mistakes_of, require
+from doorward.pages.mistakes import Mistakes, require
 from doorward.pages.visit import Visit
 from doorward.pages.who import (
     SIGNED_OUT,
@@ -45,7 +45,7 @@ async def sign_in(visit: Visit) -> Response:
         require(visit.form, "email", "password")
         await _start_session(visit)
     except DoorwardError as error:
-        return _sign_in_form(visit, mistakes_of(error, visit.language, password_field="password"))  # noqa: S106 -- a field's name
+        return _sign_in_form(visit, visit.note(error))
     return visit.onward()
 
 
@@ -94,7 +94,7 @@ async def sign_up(visit: Visit) -> Response:
             actor=Actor(origin=visit.request.origin),
         )
     except DoorwardError as error:
-        return _sign_up_form(visit, mistakes_of(error, visit.language, password_field="password"))  # noqa: S106 -- a field's name
+        return _sign_up_form(visit, visit.note(error))
     try:
         await _start_session(visit)
     except DoorwardError:
@@ -157,7 +157,7 @@ async def change_password(visit: Visit) -> Response:
         call = Call(request=visit.request, caller=principal, body=body, query=None, path={})
         visit.keep_cookies_of(await api_accounts.change_password(visit.auth, call))
     except DoorwardError as error:
-        mistakes = mistakes_of(error, visit.language, password_field="new_password")  # noqa: S106 -- a field's name
+        mistakes = visit.note(error, judged="new_password")
         if isinstance(error, InvalidCredentials):
             said = visit.language("error_current_password")
             mistakes = Mistakes(status=mistakes.status, fields={"current_password": [said]})

@@ -44,13 +44,13 @@ def require(form: Mapping[str, str], *names: str) -> None:
         raise ValidationFailed([FieldError(field=name, message=f"missing_{name}") for name in empty])
 
 
-def mistakes_of(error: DoorwardError, t: Language, *, password_field: str) -> Mistakes:
+def mistakes_of(error: DoorwardError, t: Language, *, judged: str) -> Mistakes:
     """What a form says of an error.
 
     Args:
         error: that the operation raised.
         t: the language.
-        password_field: where the form has the password that is judged.
+        judged: the field with the password that is judged.
     """
     status = status_of(type(error))
     match error:
@@ -61,7 +61,7 @@ def mistakes_of(error: DoorwardError, t: Language, *, password_field: str) -> Mi
             return Mistakes(status=status, fields=fields)
         case WeakPassword(advice=advice):
             said = [t("error_weak_password"), *map(t.sentence, advice)]
-            return Mistakes(status=status, fields={password_field: said})
+            return Mistakes(status=status, fields={judged: said})
         case EmailTaken():
             return Mistakes(status=status, fields={"email": [t("error_email_taken")]})
         case InvalidCredentials():

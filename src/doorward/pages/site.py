@@ -16,7 +16,6 @@ from doorward.http.problems import InternalError
 from doorward.options import is_origin
 from doorward.pages import accounts, sessions
 from doorward.pages.appearance import Appearance
-from doorward.pages.mistakes import mistakes_of
 from doorward.pages.visit import PLACES, Site, Visit, open_visit, read_visit
 from doorward.pages.who import SIGNED_OUT
 
@@ -118,8 +117,6 @@ class Pages:
             visit = read_visit(visit)
             response = await _handle(route, visit)
         except DoorwardError as error:
-            if error.detail:
-                _log.debug("%s refused: %s: %s", route.id, error.code, " ".join(error.detail.split()))
             response = _refusal(visit, error)
         except Exception:  # noqa: BLE001 -- no input may end without an answer
             # A bug of ours.  The traceback shows code, not values; the answer shows nothing.
@@ -178,7 +175,7 @@ def _after_a_bug(visit: Visit) -> Response:
 
 
 def _refusal(visit: Visit, error: DoorwardError) -> Response:
-    mistakes = mistakes_of(error, visit.language, password_field="")
+    mistakes = visit.note(error)
     headers = mistakes.headers
     if isinstance(error, MethodNotAllowed):
         headers = (("allow", ", ".join(error.allowed)),)

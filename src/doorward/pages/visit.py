@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,14 +11,16 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from doorward.doorward import Doorward
-from doorward.errors import ConflictingCredentials
+from doorward.errors import ConflictingCredentials, DoorwardError
 from doorward.http.bodies import read_form
 from doorward.http.caller import check_csrf, the_cookie
 from doorward.http.cookies import keep_for
 from doorward.http.errors import BodyTooLarge
 from doorward.http.message import Header, Request, Response
+from doorward.http.refusals import RefusalLog
 from doorward.pages.appearance import Appearance
 from doorward.pages.languages import Language, choose_language
+from doorward.pages.mistakes import Mistakes, mistakes_of
 from doorward.pages.return_to import ReturnTo, parse_return_to
 from doorward.secret import Secret
 from doorward.wire.base64url import encode
@@ -31,6 +34,8 @@ _NONCE = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
 _NONCE_BYTES = 16
 _FORM_LIVES_FOR = timedelta(days=1)
 _MOST_PARAMETERS = 32
+
+_refusals = RefusalLog(logging.getLogger(__name__))
 
 _HARDENING: tuple[Header, ...] = (
     ("content-type", "text/html; charset=utf-8"),
@@ -90,6 +95,11 @@ class Visit:
     def check_form(self) -> None:
         """Refuse a form of whoever has not signed in that a foreign page may have sent (login CSRF)."""
         check_csrf(self.auth, self.request, token_of=_form(self.nonce))
+
+    def note(self, error: DoorwardError, *, judged: str = "password") -> Mistakes:
+        """Log what went wrong, and put it into words."""
+        _refusals.say(f"page {self.request.path}", error)
+        return mistakes_of(error, self.language, judged=judged)
 
     def link(self, page: str, **more: str) -> str:
         """The address of a page of ours, relative: it holds wherever we are mounted.  It leads on to the same place."""
