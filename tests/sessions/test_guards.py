@@ -284,6 +284,24 @@ async def test_an_end_while_it_is_being_opened_is_not_missed(world: World) -> No
         await world.guards.begin(principal, ANYBODY)
 
 
+async def test_what_changes_twice_while_it_is_being_opened_is_not_missed(hybrid: World) -> None:
+    account = (await sign_in(hybrid.auth)).account.id
+    await hybrid.auth.change_account(account, AccountChange(roles=("editor",)), actor=ACTOR)
+    principal = await whoever(hybrid.auth, await sign_in(hybrid.auth))
+    answer = hybrid.store._answer
+    changes = [AccountChange(roles=("editor", "reader")), AccountChange(roles=("reader",))]
+
+    async def changed_meanwhile(session_id: str) -> Any:
+        seen = await answer(session_id)
+        if changes:
+            await hybrid.auth.change_account(account, changes.pop(0), actor=ACTOR)
+        return seen
+
+    hybrid.store._answer = changed_meanwhile
+    with pytest.raises(NotPermitted):
+        await hybrid.guards.begin(principal, Demands(roles={"editor"}))
+
+
 async def test_how_fresh_the_proof_is_counts_at_the_beginning(world: World) -> None:
     demands = Demands(fresh=timedelta(minutes=5))
     signed_in = await sign_in(world.auth)

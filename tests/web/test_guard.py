@@ -85,6 +85,20 @@ async def test_a_block_that_ends_by_itself_is_left_alone(auth: Doorward) -> None
     assert not socket.closed
 
 
+async def test_what_is_found_out_too_late_interrupts_nothing(auth: Doorward) -> None:
+    """The store was being asked when the block ended."""
+    socket = Socket(await a_token(auth))
+    async with auth.guard(socket):
+        (guard,) = auth.guards._all()
+    guard.over.set_result(SessionEnded("signed_out"))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    assert not socket.closed
+
+
 async def test_what_the_block_raises_goes_through(auth: Doorward) -> None:
     socket = Socket(await a_token(auth))
     with pytest.raises(ZeroDivisionError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from datetime import timedelta
@@ -16,6 +17,7 @@ from doorward.testing import Answer, CookieClient
 from doorward.verifier import Verifier
 from doorward.web.verifier.asgi import VerifierMiddleware
 from doorward.web.verifier.fastapi import Verifier as FastApiVerifier
+from doorward.web.verifier.flask import Verifier as FlaskVerifier
 from doorward.web.verifier.starlette import Verifier as StarletteVerifier
 from tests.verifier.conftest import FakeTicks, Verifiers, eventually, verifiers_of
 from tests.verifier.issuer import CREDENTIAL, Issuer, an_issuer
@@ -38,6 +40,27 @@ def a_verifier(issuer: Issuer) -> Iterator[Verifiers]:
         yield make
 
 
+class FlaskClient:
+    """As much of a ``CookieClient`` as these tests want, over Flask's own."""
+
+    def __init__(self, app: Any) -> None:
+        self._client = app.test_client()
+
+    async def get(self, path: str, **options: Any) -> Answer:
+        return await self._ask("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> Answer:
+        return await self._ask("POST", path, **options)
+
+    async def _ask(
+        self, method: str, path: str, *, bearer: str | None = None, headers: dict[str, str] | None = None
+    ) -> Answer:
+        sent = {**(headers or {}), **({"Authorization": f"Bearer {bearer}"} if bearer else {})}
+        answer = await asyncio.to_thread(self._client.open, path, method=method, headers=sent)
+        got = tuple((name.lower(), value) for name, value in answer.headers)
+        return Answer(status=answer.status_code, headers=got, body=answer.data)
+
+
 class Service:
     """An example, loaded with an issuer on loopback."""
 
@@ -46,9 +69,11 @@ class Service:
         module = ModuleType(f"example_{framework}_service")
         exec(compile(path.read_text(), path, "exec", dont_inherit=True), module.__dict__)
         self.app: Any = module.app
-        self.verifier: FastApiVerifier | StarletteVerifier = module.verifier
+        self.verifier: FastApiVerifier | FlaskVerifier | StarletteVerifier = module.verifier
         self.ticks = self.verifier._ticks = FakeTicks()
-        self.client = CookieClient(self.app)
+        self.client: CookieClient | FlaskClient = (
+            FlaskClient(self.app) if framework == "flask" else CookieClient(self.app)
+        )
 
     async def get(self, token: str | None) -> Answer:
         return await self.client.get("/payments", bearer=token)
@@ -57,7 +82,7 @@ class Service:
         return await self.client.post("/payments", bearer=token)
 
 
-@pytest.fixture(params=["fastapi", "starlette"])
+@pytest.fixture(params=["fastapi", "flask", "starlette"])
 def service(request: pytest.FixtureRequest, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     monkeypatch.setenv("ISSUER", issuer.address)
     monkeypatch.setenv("DOORWARD_VERIFIER_CREDENTIAL", CREDENTIAL)
@@ -124,9 +149,9 @@ async def test_two_tokens_at_once_are_refused(issuer: Issuer, service: Service) 
     assert answer.status == 401
 
 
-@pytest.mark.parametrize("kind", [FastApiVerifier, StarletteVerifier])
+@pytest.mark.parametrize("kind", [FastApiVerifier, FlaskVerifier, StarletteVerifier])
 def test_an_unknown_demand_is_refused_where_the_route_is_declared(
-    issuer: Issuer, kind: type[FastApiVerifier | StarletteVerifier]
+    issuer: Issuer, kind: type[FastApiVerifier | FlaskVerifier | StarletteVerifier]
 ) -> None:
     verifier = kind(issuer=issuer.address, audience="payments", credential=CREDENTIAL, insecure_http=True)
     with pytest.raises(ValueError, match="revocation"):
@@ -181,6 +206,29 @@ async def test_a_route_may_want_a_recent_proof_of_who_it_is(issuer: Issuer, fram
         answer = await client.get("/secret", bearer=issuer.a_token(auth_time=now - 302))
         assert (answer.status, answer.json()["code"]) == (401, "insufficient_user_authentication")
         assert answer.header("www-authenticate") == 'Bearer error="insufficient_user_authentication", max_age="300"'
+
+
+async def test_in_flask_it_starts_with_the_first_request_and_a_recent_proof_may_be_wanted(issuer: Issuer) -> None:
+    from flask import Flask
+
+    verifier = FlaskVerifier(issuer=issuer.address, audience="payments", credential=CREDENTIAL, insecure_http=True)
+    app = Flask("service")
+    verifier.init_app(app)
+
+    @app.get("/secret")
+    @verifier.requires(fresh=timedelta(minutes=5))
+    def secret() -> str:
+        return "secret"
+
+    client, now = FlaskClient(app), int(time.time())
+    try:
+        assert verifier.state.state == "cold"
+        assert (await client.get("/secret", bearer=issuer.a_token(auth_time=now - 200))).status == 200
+        assert verifier.state.state == "fresh"
+        answer = await client.get("/secret", bearer=issuer.a_token(auth_time=now - 302))
+        assert (answer.status, answer.json()["max_age"]) == (401, 300)
+    finally:
+        await asyncio.to_thread(verifier.close)
 
 
 async def test_a_synchronous_endpoint_may_be_guarded_too(issuer: Issuer) -> None:

@@ -1,1 +1,4 @@
-"""A service that takes access tokens of a Doorward elsewhere: bare ASGI, Starlette, FastAPI.  The base install does."""
+"""A service that takes access tokens of a Doorward elsewhere: bare ASGI, Starlette, FastAPI, Flask.
+
+The base install does.
+"""
