@@ -6,7 +6,7 @@
     python3 dev.py test [OPTIONS]     all tests; the options are pytest's
     python3 dev.py check              lint, format, types, layers, dependencies, lock, links
     python3 dev.py bench [NAME ...] [--quick]   benchmarks/NAME.py, or all; writes docs/benchmarks/
-    python3 dev.py docs               what is generated in docs/: the OpenAPI document, the table of frameworks, pictures
+    python3 dev.py docs               what is generated in docs/: the OpenAPI document, frameworks, pictures
     python3 dev.py lock [--upgrade]   requirements.lock from pyproject.toml
 
 Each begins with setup, which takes no time once it is done.  POSIX only: on Windows, use WSL.
@@ -50,6 +50,9 @@ PYTHON = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
 # An environment of this tool's own, one for each Python: an upgrade of the system's would break it.
 TOOLS = ROOT / ".dev" / f"tools-{sys.version_info.major}.{sys.version_info.minor}"
 UV = "uv==0.13.9"
+# What Doorward is measured beside, and what that asks for: in an environment of its own, never in .venv or the lock.
+PEERS = ROOT / ".dev" / f"peers-{sys.version_info.major}.{sys.version_info.minor}"
+PEERS_WANTED = ROOT / "benchmarks" / "peers" / "requirements.txt"
 
 # Debian's packages, and what is skipped without them.
 SYSTEM_PACKAGES = {
@@ -60,6 +63,7 @@ SYSTEM_PACKAGES = {
     "spin": "the tests of the protocol models",
     "gcc": "the tests of the protocol models",
     "libc6-dev": "the tests of the protocol models",
+    "wrk": "the measurements of requests over HTTP",
 }
 
 say = partial(print, flush=True)
@@ -162,6 +166,26 @@ def install_node_packages(folder: Path, skipped: str) -> None:
         stamp.write_text("\n".join(wanted))
 
 
+def install_peers() -> None:
+    """Put the peers beside .venv, with the same frameworks and servers.  Never a reason to stop."""
+    stamp, wanted = PEERS / "stamp", fingerprint(LOCK, PEERS_WANTED)
+    if read_stamp(stamp) == wanted:
+        return
+    say(f"Installing what Doorward is measured beside into {PEERS.relative_to(ROOT)}")
+    shared = [line for line in PEERS_WANTED.read_text().splitlines() if re.fullmatch(r"[a-z]+", line)]
+    lines = (line.rstrip(" \\") for line in LOCK.read_text().splitlines())
+    mirror = install_tools()
+    venv.EnvBuilder(clear=True, symlinks=True, with_pip=False).create(PEERS)
+    same = PEERS / "same.txt"
+    same.write_text("\n".join(line for line in lines if line.partition("==")[0] in shared))
+    uv = (TOOLS / "bin" / "uv", "--no-config", "--system-certs", "pip")
+    if call(*uv, "install", "--quiet", "--python", PEERS / "bin" / "python", "-c", same, "-r", PEERS_WANTED, **mirror):
+        say("Not installed: the peers, see above. Without them, requests over HTTP are not measured.")
+        shutil.rmtree(PEERS)
+    else:
+        stamp.write_text("\n".join(wanted))
+
+
 def setup(arguments: list[str]) -> int:
     """Make .venv; with --all, also what the tests need from the system."""
     (ROOT / ".dev").mkdir(exist_ok=True)
@@ -189,7 +213,10 @@ def test(arguments: list[str]) -> int:
 
 def bench(arguments: list[str]) -> int:
     """Measure what is named, or everything; --quick is for whether it works, and leaves docs/ as it is."""
-    setup([])
+    named = [argument for argument in arguments if not argument.startswith("-")]
+    setup(["--all"] if not named or "requests" in named else [])
+    if not named or "requests" in named:
+        install_peers()
     return call(BIN / "python", "-m", "benchmarks", *arguments)
 
 

@@ -13,7 +13,7 @@ import platform
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -41,10 +41,17 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One way of doing it, and what each of its rounds gave."""
+    """One way of doing it, and what each of its rounds gave.
+
+    Args:
+        name: for people.
+        rounds: what is compared.
+        beside: medians of what else there is to tell, by what it is.
+    """
 
     name: str
     rounds: tuple[float, ...]
+    beside: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def median(self) -> float:
@@ -60,15 +67,32 @@ class Part:
     unit: str = "a second"
 
 
-async def in_turns(title: str, ways: Mapping[str, Round], *, rounds: int, unit: str = "a second") -> Part:
-    """Measure several ways, each once without counting and then ``rounds`` times, in turns."""
+async def in_turns(
+    title: str,
+    ways: Mapping[str, Round],
+    *,
+    rounds: int,
+    unit: str = "a second",
+    beside: Callable[[str], Mapping[str, float]] = lambda _: {},
+) -> Part:
+    """Measure several ways, each once without counting and then ``rounds`` times, in turns.
+
+    Args:
+        title: of the part.
+        ways: by name.
+        rounds: that count.
+        unit: of what a round returns.
+        beside: what else there is to tell of a way in the end, by its name.
+    """
     found: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, measure in ways.items():
             tell(f"{title}: {name}, round {number} of {rounds}")
             found[name].append(await measure())
     part = Part(
-        title=title, measured=tuple(Measured(name=name, rounds=tuple(found[name][1:])) for name in ways), unit=unit
+        title=title,
+        measured=tuple(Measured(name=name, rounds=tuple(found[name][1:]), beside=beside(name)) for name in ways),
+        unit=unit,
     )
     tell("")
     print("\n".join(_table(part)), flush=True)
@@ -105,7 +129,16 @@ def tell(text: str) -> None:
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def publish(run: Run, name: str, *, title: str, about: str, parts: Sequence[Part], packages: Sequence[str]) -> None:
+def publish(
+    run: Run,
+    name: str,
+    *,
+    title: str,
+    about: str,
+    parts: Sequence[Part],
+    packages: Sequence[str],
+    versions: Mapping[str, str] | None = None,
+) -> None:
     """Write the numbers, the picture and the page.
 
     Args:
@@ -115,6 +148,7 @@ def publish(run: Run, name: str, *, title: str, about: str, parts: Sequence[Part
         about: what is compared and what to make of it; Markdown.
         parts: one table and one group of bars each.
         packages: whose versions matter.
+        versions: of what is elsewhere.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
     machine = {
@@ -122,6 +156,7 @@ def publish(run: Run, name: str, *, title: str, about: str, parts: Sequence[Part
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         **{package: version(package) for package in packages},
+        **(versions or {}),
     }
     numbers = {"machine": machine, "parts": [asdict(part) for part in parts]}
     (run.folder / f"{name}.json").write_text(json.dumps(numbers, indent=1) + "\n")
@@ -138,12 +173,13 @@ def publish(run: Run, name: str, *, title: str, about: str, parts: Sequence[Part
 
 def _table(part: Part) -> list[str]:
     first = part.measured[0].median or float("nan")
+    beside = part.measured[0].beside
     return [
-        f"| {part.title} | {part.unit}: median | least | most | ratio |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        f"| {part.title} | {part.unit}: median | least | most | ratio |" + "".join(f" {what} |" for what in beside),
+        "| --- | ---: | ---: | ---: | ---: |" + " ---: |" * len(beside),
         *(
             f"| {way.name} | {way.median:,.0f} | {min(way.rounds):,.0f} | {max(way.rounds):,.0f} |"
-            f" {f'{way.median / first:.2f}' if first else '-'} |"
+            f" {way.median / first:.2f} |" + "".join(f" {way.beside[what]:,.0f} |" for what in beside)
             for way in part.measured
         ),
     ]

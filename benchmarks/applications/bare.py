@@ -1,0 +1,56 @@
+"""Bare ASGI: as little as there can be around a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from credential import WAY, WHO
+
+from doorward.web.asgi import App, AuthenticationMiddleware, Receive, Scope, Send, serve_lifespan
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def application(scope: Scope, _receive: Receive, send: Send) -> None:
+    if scope["type"] != "http":
+        return
+    if scope["path"] == "/":
+        await _answer(send, 200, {"hello": "world"})
+        return
+    if WAY == "none":
+        await _answer(send, 200, WHO)
+        return
+    principal = scope["doorward.principal"]
+    if principal is None:
+        await _answer(send, 401, {"code": scope["doorward.refusal"].code})
+    else:
+        await _answer(send, 200, {"account": principal.subject, "session": principal.session_id})
+
+
+async def _answer(send: Send, status: int, value: Mapping[str, str]) -> None:
+    body = _encode(value)
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def authenticated() -> App:
+    from deployment import DATABASE, OPTIONS, SECRET, sign_in
+
+    from doorward import Doorward
+
+    sign_in()
+    auth = Doorward(DATABASE, secret=SECRET, **OPTIONS)
+    middleware = AuthenticationMiddleware(application, auth)
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await serve_lifespan(auth, receive, send)
+        else:
+            await middleware(scope, receive, send)
+
+    return served
+
+
+app = application if WAY == "none" else authenticated()

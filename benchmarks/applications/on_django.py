@@ -1,0 +1,53 @@
+"""Django, without authentication or with Doorward's middleware."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django
+from credential import WAY, WHO
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpRequest, JsonResponse
+from django.urls import path
+
+_SETTINGS: dict[str, Any] = {}
+if WAY != "none":
+    from deployment import DATABASE, OPTIONS, SECRET, sign_in
+
+    sign_in()
+    _SETTINGS = {
+        "INSTALLED_APPS": ["django.contrib.auth", "django.contrib.contenttypes", "doorward.web.django"],
+        "MIDDLEWARE": ["doorward.web.django.middleware.DoorwardMiddleware"],
+        "DOORWARD": {"DATABASE": DATABASE, "SECRET": SECRET, **{name.upper(): each for name, each in OPTIONS.items()}},
+    }
+
+settings.configure(
+    ALLOWED_HOSTS=["127.0.0.1"],
+    ROOT_URLCONF=__name__,
+    SECRET_KEY="a key for benchmarks alone, of no use to anybody",
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "django.db"}},
+    **_SETTINGS,
+)
+django.setup()
+
+
+def home(_: HttpRequest) -> JsonResponse:
+    return JsonResponse({"hello": "world"})
+
+
+if WAY == "none":
+
+    def me(request: Any) -> JsonResponse:  # noqa: ARG001 -- as the other
+        return JsonResponse(WHO)
+
+else:
+    from doorward.web.django.decorators import requires
+
+    @requires()
+    def me(request: Any) -> JsonResponse:
+        return JsonResponse({"account": request.principal.subject, "session": request.principal.session_id})
+
+
+urlpatterns = [path("", home), path("me", me)]
+app = get_wsgi_application()
