@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import pytest
 
+from doorward.audit.model import Actor
+from doorward.doorward import Doorward
 from doorward.errors import ConflictingCredentials, CsrfFailed, InvalidToken, NotAuthenticated
-from doorward.http.caller import authenticate_request
+from doorward.http.caller import authenticate_request, recognise
+from doorward.principal import Principal
+from doorward.secret import Secret
+from doorward.sessions.flow import verify_token
 from tests.http.world import World, a_request, a_world
 
 pytestmark = pytest.mark.anyio
@@ -12,7 +17,6 @@ pytestmark = pytest.mark.anyio
 async def credentials(world: World) -> tuple[str, str]:
     """A handle and an access token of two sessions: what was started under the other strategy is honoured."""
     from doorward.audit.model import Origin
-    from doorward.secret import Secret
     from tests.http.world import PASSWORD
 
     signed_in = await world.auth.sign_in(email="ada@example.com", password=Secret(PASSWORD), origin=Origin())
@@ -134,3 +138,119 @@ async def test_where_clients_come_over_https_a_page_of_the_same_host_over_http_i
         foreign = a_request(method="DELETE", headers={**sent, "origin": "http://auth.example.com"})
         with pytest.raises(CsrfFailed):
             await authenticate_request(world.auth, foreign)
+
+
+def recognised(world: World, method: str = "GET", scheme: str = "http", **headers: str) -> Principal | None:
+    return recognise(
+        world.auth,
+        method=method,
+        authorization=headers.get("authorization"),
+        cookie=headers.get("cookie"),
+        scheme=scheme,
+    )
+
+
+async def seen_before(world: World) -> tuple[str, str]:
+    """The headers of two requests that were made before: by cookie, and by bearer."""
+    handle, token = await credentials(world)
+    cookie, authorization = f"doorward_session={handle}", f"Bearer {token}"
+    await authenticate_request(world.auth, a_request(headers={"cookie": cookie}))
+    await authenticate_request(world.auth, a_request(headers={"authorization": authorization}))
+    return cookie, authorization
+
+
+async def test_who_was_seen_before_is_recognised_as_the_same(session_world: World) -> None:
+    cookie, authorization = await seen_before(session_world)
+    for headers in (
+        {"cookie": cookie},
+        {"cookie": f"theme=dark; {cookie}"},
+        {"authorization": authorization},
+        {"authorization": authorization.replace("Bearer", "bearer")},
+        {"authorization": authorization, "cookie": "theme=dark"},
+    ):
+        known = await authenticate_request(session_world.auth, a_request(headers=headers))
+        assert recognised(session_world, **headers) == known, headers
+
+
+async def test_a_bearer_is_recognised_whatever_the_method(session_world: World) -> None:
+    _, authorization = await seen_before(session_world)
+    assert recognised(session_world, "POST", authorization=authorization) is not None
+
+
+async def test_what_is_not_the_plainest_case_is_left_to_the_rules(session_world: World) -> None:
+    cookie, authorization = await seen_before(session_world)
+    for method in ("POST", "PUT", "PATCH", "DELETE", "WEBSOCKET", "UNKNOWN"):
+        assert recognised(session_world, method, cookie=cookie) is None, method
+    for headers in (
+        {},
+        {"cookie": "theme=dark"},
+        {"cookie": f"{cookie}; doorward_session=planted"},
+        {"cookie": f"doorward_session=planted; {cookie}"},
+        {"cookie": f"x{cookie}"},
+        {"cookie": f"{cookie}x"},
+        {"cookie": f"{cookie};" + "x" * 64 * 1024},
+        {"authorization": authorization, "cookie": cookie},
+        {"authorization": "Basic YTpi", "cookie": cookie},
+        {"authorization": f"{authorization}, {authorization}"},
+        {"authorization": authorization + " " * 8 * 1024},
+        {"authorization": authorization.replace("Bearer", "DPoP")},
+    ):
+        assert recognised(session_world, **headers) is None, headers
+
+
+async def test_over_https_a_cookie_without_its_prefix_is_not_recognised(session_world: World) -> None:
+    cookie, _ = await seen_before(session_world)
+    assert recognised(session_world, scheme="https", cookie=cookie) is None
+    assert recognised(session_world, scheme="https", cookie=f"__Host-{cookie}") is not None
+
+
+async def test_whose_session_has_ended_is_not_recognised(session_world: World) -> None:
+    cookie, authorization = await seen_before(session_world)
+    principal = recognised(session_world, cookie=cookie)
+    assert principal is not None
+    await session_world.auth.end_session(principal.session_id, account_id=None, actor=Actor())
+    assert recognised(session_world, cookie=cookie) is None
+    assert recognised(session_world, authorization=authorization) is None
+
+
+async def test_a_token_is_not_recognised_past_its_end(session_world: World) -> None:
+    _, authorization = await seen_before(session_world)
+    session_world.clock.advance(901)
+    assert recognised(session_world, authorization=authorization) is None
+
+
+async def test_a_cookie_is_not_recognised_while_what_is_known_of_revocations_is_old(session_world: World) -> None:
+    cookie, _ = await seen_before(session_world)
+    session_world.auth.deployment.freshness.known_as_of = None
+    assert recognised(session_world, cookie=cookie) is None
+
+
+async def test_a_generation_is_not_recognised_before_the_store_knows_that_it_arrived(world: World) -> None:
+    _, body = await world.signed_in()
+    headers = {"authorization": f"Bearer {body['access_token']}"}
+    deployment = world.auth.deployment
+    verify_token(deployment, Secret(body["access_token"]))
+    assert recognised(world, **headers) is None
+    principal = await authenticate_request(world.auth, a_request(headers=headers))
+    assert recognised(world, **headers) == principal
+
+
+async def test_nobody_is_recognised_before_it_opens() -> None:
+    closed = Doorward("memory:")
+    known = recognise(closed, method="GET", authorization="Bearer x", cookie=None, scheme="http")
+    assert known is None
+
+
+async def test_a_request_is_counted_once_by_the_memories(session_world: World) -> None:
+    cookie, authorization = await seen_before(session_world)
+    sessions, tokens = session_world.auth.deployment.cookies, session_world.auth.deployment.desk.remembered
+
+    def counted() -> tuple[int, int, int, int]:
+        return sessions.hits, sessions.misses, tokens.hits, tokens.misses
+
+    before = counted()
+    recognised(session_world, cookie=cookie)
+    recognised(session_world, authorization=authorization)
+    recognised(session_world, cookie="doorward_session=unknown")
+    recognised(session_world, authorization="Bearer unknown")
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 0, 1, 0]

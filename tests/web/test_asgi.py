@@ -11,7 +11,14 @@ from doorward.doorward import Doorward
 from doorward.errors import ConfigurationError, DatabaseUnusable
 from doorward.http.message import LARGEST_BODY
 from doorward.testing.cookie_client import CookieClient
-from doorward.web.asgi import AuthenticationMiddleware, DoorwardApp, path_below_mount, read_body, request_of
+from doorward.web.asgi import (
+    AuthenticationMiddleware,
+    DoorwardApp,
+    path_below_mount,
+    read_body,
+    recognise_scope,
+    request_of,
+)
 from tests.http.world import World, a_world
 
 pytestmark = pytest.mark.anyio
@@ -298,11 +305,27 @@ async def test_a_foreign_page_opens_no_websocket_by_cookie() -> None:
         async def app(scope: Any, receive: Any, send: Any) -> None:
             seen.append(scope["doorward.principal"])
 
-        for origin in (b"https://evil.example", b"http://127.0.0.1:8000"):
+        # Also once the cookie has been seen before: memory recognises no handshake.
+        for origin in (b"https://evil.example", b"http://127.0.0.1:8000", b"https://evil.example"):
             headers = [(b"host", b"127.0.0.1:8000"), (b"cookie", cookie), (b"origin", origin)]
             scope = a_scope(type="websocket", scheme="ws", headers=headers)
             await talk(AuthenticationMiddleware(app, world.auth), scope)
-        assert [principal is not None for principal in seen] == [False, True]
+        assert [principal is not None for principal in seen] == [False, True, False]
+
+
+async def test_a_header_that_is_there_twice_is_not_recognised_by_one_of_them() -> None:
+    async with a_world(strategy="session") as world:
+        await world.sign_up()
+        client, _ = await world.signed_in()
+        await client.get("/v1/sessions/current")
+        cookie = f"doorward_session={client.cookies['doorward_session']}".encode()
+        known = a_scope(headers=[(b"cookie", cookie)])
+        assert recognise_scope(world.auth, known) is not None
+        for name, value in ((b"cookie", b"doorward_session=planted"), (b"authorization", b"Bearer x")):
+            for headers in ([(b"cookie", cookie), (name, value)], [(name, value), (b"cookie", cookie)]):
+                assert recognise_scope(world.auth, a_scope(headers=headers)) is None
+        twice = a_scope(headers=[(b"authorization", b"Bearer x"), (b"authorization", b"Bearer y")])
+        assert recognise_scope(world.auth, twice) is None
 
 
 async def test_a_world_is_served_under_a_prefix(world_under_prefix: World) -> None:

@@ -146,7 +146,7 @@ def test_it_opens_with_the_first_request_and_health_checks_are_answered_without(
     assert client.get("/healthz").status_code == 200
     refused = client.get("/v1/sessions")
     assert (refused.status_code, refused.get_json()["code"]) == (503, "database_unusable")
-    principal, refusal = identify(auth, request_of(an_environ()))
+    principal, refusal = identify(auth, an_environ())
     assert (principal, refusal and refusal.code) == (None, "database_unusable")
     (tmp_path / "nowhere").mkdir()
     assert client.get("/v1/sessions").status_code == 401
@@ -341,6 +341,6 @@ def status_index(token: str) -> int:
 
 def test_nobody_is_told_of_as_nobody() -> None:
     with opened() as auth:
-        principal, refusal = identify(auth, request_of(an_environ()))
+        principal, refusal = identify(auth, an_environ())
         assert principal is None
         assert isinstance(refusal, NotAuthenticated)

@@ -68,11 +68,17 @@ class SessionCache:
 
     def get(self, handle: str, *, live: LiveSet, clock: datetime, ticks: float) -> Principal | None:
         """Whose handle this is, or None: look it up."""
+        found = self.recall(handle, live=live, clock=clock, ticks=ticks)
+        if found is None:
+            self.misses += 1
+        return found
+
+    def recall(self, handle: str, *, live: LiveSet, clock: datetime, ticks: float) -> Principal | None:
+        """The same for whoever goes on to ``get`` it where this gives nothing: a miss is counted there."""
         found = self._young.get(handle)
         if found is None:
             found = self._old.get(handle)
             if found is None:
-                self.misses += 1
                 return None
             self._keep(handle, found)
         principal, session, account, version, since, until = found
@@ -83,7 +89,6 @@ class SessionCache:
             # A clock that was put back or forward since: which of the two is right is for the store to say.
             or not since.clock <= clock < until.clock
         ):
-            self.misses += 1
             return None
         self.hits += 1
         return principal

@@ -54,6 +54,32 @@ async def authenticate(deployment: Deployment, *, handle: Secret | None, bearer:
     raise NotAuthenticated
 
 
+def recognise_handle(deployment: Deployment, text: Secret) -> Principal | None:
+    """Whom a session cookie speaks for that was seen before, while what is known of revocations is fresh; no I/O.
+
+    None says nothing: ``authenticate_handle`` tells.
+    """
+    ticks = deployment.ticks()
+    if not deployment.is_fresh_at(ticks):
+        return None
+    return deployment.cookies.recall(text.reveal(), live=deployment.live, clock=deployment.clock(), ticks=ticks)
+
+
+def recognise_token(deployment: Deployment, text: Secret) -> Principal | None:
+    """Whom an access token speaks for that was seen before and is not revoked; no I/O.
+
+    None says nothing: ``authenticate_token`` tells.
+    """
+    now = deployment.clock()
+    found = deployment.desk.recall(text, live=deployment.live, now=now)
+    if found is None:
+        return None
+    claims = found.claims
+    if claims.gen is not None and not deployment.desk.is_acknowledged(claims.sid, claims.gen, now=now):
+        return None
+    return found.principal
+
+
 async def authenticate_handle(deployment: Deployment, text: Secret) -> Principal:
     """Tell who sent a session cookie; from memory while what is known of revocations is fresh, else by a look-up."""
     clock, ticks = deployment.clock(), deployment.ticks()

@@ -57,15 +57,20 @@ class VerifiedTokens:
 
     def get(self, token: str, *, now: datetime) -> Remembered | None:
         """What a token says that was verified before, or None: verify it."""
+        found = self.recall(token, now=now)
+        if found is None:
+            self.misses += 1
+        return found
+
+    def recall(self, token: str, *, now: datetime) -> Remembered | None:
+        """The same for whoever goes on to ``get`` it where this gives nothing: a miss is counted there."""
         found = self._young.get(token)
         if found is None:
             found = self._old.get(token)
             if found is None:
-                self.misses += 1
                 return None
             self._keep(token, found)
         if not found.verified_at <= now < found.principal.expires_at:
-            self.misses += 1
             return None
         self.hits += 1
         return found

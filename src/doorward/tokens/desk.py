@@ -26,7 +26,7 @@ from doorward.tokens.access import (
     read_unverified_access_token,
     sign_access_token,
 )
-from doorward.tokens.cache import VerifiedTokens
+from doorward.tokens.cache import Remembered, VerifiedTokens
 from doorward.tokens.status_list import refer
 from doorward.wire.identifiers import new_identifier
 
@@ -196,6 +196,15 @@ class TokenDesk:
         claims, principal, _ = found
         revoked = live.revokes(session=claims.sid, account=claims.sub, version=claims.ver, token=claims.jti)
         return Verified(claims, principal, revoked is not None)
+
+    def recall(self, text: Secret, *, live: LiveSet, now: datetime) -> Remembered | None:
+        """What was verified before and has not been revoked since; None says nothing: ``verify`` it."""
+        found = self.remembered.recall(text.reveal(), now=now)
+        if found is None:
+            return None
+        claims = found.claims
+        revoked = live.revokes(session=claims.sid, account=claims.sub, version=claims.ver, token=claims.jti)
+        return found if revoked is None else None
 
     def is_last_of_revoked_key(self, text: Secret, *, live: LiveSet) -> bool:
         """Whether a token names a revoked key, and a session that has nothing but such a token.

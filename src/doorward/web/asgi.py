@@ -10,8 +10,9 @@ from typing import Any
 from doorward.doorward import Doorward
 from doorward.errors import ConfigurationError, DoorwardError, Problem, Unavailable
 from doorward.http.api import Api, HostedPages, Observer
-from doorward.http.caller import authenticate_request
+from doorward.http.caller import authenticate_request, recognise
 from doorward.http.message import LARGEST_BODY, ByteStream, Request, Response, join_headers
+from doorward.principal import Principal
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -102,6 +103,35 @@ def request_of(scope: Scope, body: bytes = b"") -> Request:
         headers=join_headers(scope["headers"]),
         body=body,
         client=client[0] if client else None,
+        scheme=_HTTP_OF.get(scope.get("scheme", "http"), "http"),
+    )
+
+
+async def authenticate_scope(auth: Doorward, scope: Scope) -> Principal:
+    """Tell who makes the request that an ASGI scope tells of; see ``authenticate_request``."""
+    return recognise_scope(auth, scope) or await authenticate_request(auth, request_of(scope))
+
+
+def recognise_scope(auth: Doorward, scope: Scope) -> Principal | None:
+    """The same from memory alone, or None; see ``caller.recognise``.  Two of the headers are enough for that."""
+    authorization = cookie = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            if authorization is not None:
+                return None
+            authorization = value
+        elif name == b"cookie":
+            if cookie is not None:
+                return None
+            cookie = value
+    if authorization is None and cookie is None:
+        return None
+    return recognise(
+        auth,
+        # What opens a websocket may change something, whatever its method.
+        method=scope["method"] if scope["type"] == "http" else "WEBSOCKET",
+        authorization=None if authorization is None else authorization.decode("latin-1"),
+        cookie=None if cookie is None else cookie.decode("latin-1"),
         scheme=_HTTP_OF.get(scope.get("scheme", "http"), "http"),
     )
 
@@ -230,16 +260,22 @@ class AuthenticationMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in {"http", "websocket"}:
-            scope["doorward.principal"], scope["doorward.refusal"] = None, None
-            try:
-                if not self._auth.is_open:
-                    await self._auth.open()
-                scope["doorward.principal"] = await authenticate_request(self._auth, request_of(scope))
-            except DoorwardError as error:
-                scope["doorward.refusal"] = error
+            scope["doorward.refusal"] = None
+            principal = recognise_scope(self._auth, scope)
+            scope["doorward.principal"] = principal
+            if principal is None:
+                await self._identify(scope)
         try:
             await self._app(scope, receive, send)
         except DoorwardError as error:
             if scope["type"] != "websocket":
                 raise
             await send({"type": "websocket.close", "code": close_code_of(error), "reason": error.code})
+
+    async def _identify(self, scope: Scope) -> None:
+        try:
+            if not self._auth.is_open:
+                await self._auth.open()
+            scope["doorward.principal"] = await authenticate_request(self._auth, request_of(scope))
+        except DoorwardError as error:
+            scope["doorward.refusal"] = error

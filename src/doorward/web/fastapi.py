@@ -5,29 +5,56 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Annotated, Any
+from functools import cached_property
+from typing import Any, Generic, TypeVar
 
-from fastapi import Depends, FastAPI, Request, Response, WebSocketException
-from fastapi.security import HTTPBearer
+from fastapi import FastAPI, Request, Response, WebSocketException
+from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+from fastapi.security.base import SecurityBase
 
 from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError, InvalidToken, NotAuthenticated, SessionEnded
 from doorward.http.api import HostedPages
-from doorward.http.caller import authenticate_request
 from doorward.http.problems import problem_of
 from doorward.principal import Principal
 from doorward.web import guard
-from doorward.web.asgi import DoorwardApp, close_code_of, request_of
+from doorward.web.asgi import DoorwardApp, authenticate_scope, close_code_of, request_of
 
-# For the application's OpenAPI document alone: reading credentials is Doorward's.
-_Documented = Annotated[
-    object,
-    Depends(HTTPBearer(auto_error=False, scheme_name="doorward", description="An access token, or the session cookie")),
-]
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Dependency(SecurityBase, Generic[T_co]):
+    """A dependency that FastAPI's OpenAPI document tells of.
+
+    It is the security scheme itself: one that it depended on would cost every request more than authenticating does.
+
+    Args:
+        authenticate: what it gives.
+    """
+
+    # For the document alone: reading credentials is Doorward's.
+    model = HTTPBearerModel(description="An access token, or the session cookie")
+    scheme_name = "doorward"
+
+    def __init__(self, authenticate: Callable[[Request], Awaitable[T_co]]) -> None:
+        self._authenticate = authenticate
+
+    async def __call__(self, request: Request) -> T_co:
+        return await self._authenticate(request)
 
 
 class Doorward(guard.Doorward):
     """``doorward.Doorward`` with what a FastAPI application wants of it."""
+
+    @cached_property
+    def principal(self) -> Dependency[Principal]:
+        """A dependency: who makes the request; 401 where nobody does."""
+        return Dependency(self._principal)
+
+    @cached_property
+    def optional_principal(self) -> Dependency[Principal | None]:
+        """A dependency: who makes the request, or None where nobody does, or nobody any more."""
+        return Dependency(self._optional_principal)
 
     def mount(self, app: FastAPI, prefix: str, *, pages: HostedPages | None = None) -> None:
         """Add the routes of the HTTP contract below a prefix and their error answers; open and close with the app.
@@ -48,16 +75,14 @@ class Doorward(guard.Doorward):
 
         app.router.lifespan_context = lifespan  # type: ignore[assignment]  # Starlette has one type for each state
 
-    async def principal(self, request: Request, _documented: _Documented = None) -> Principal:
-        """A dependency: who makes the request; 401 where nobody does."""
+    async def _principal(self, request: Request) -> Principal:
         if not self.is_open:
             await self.open()
-        return await authenticate_request(self, request_of(request.scope))
+        return await authenticate_scope(self, request.scope)
 
-    async def optional_principal(self, request: Request, _documented: _Documented = None) -> Principal | None:
-        """A dependency: who makes the request, or None where nobody does, or nobody any more."""
+    async def _optional_principal(self, request: Request) -> Principal | None:
         try:
-            return await self.principal(request)
+            return await self._principal(request)
         except (NotAuthenticated, InvalidToken, SessionEnded):
             return None
 
@@ -72,7 +97,7 @@ class Doorward(guard.Doorward):
         scopes: Collection[str] = (),
         fresh: timedelta | None = None,
         revocation: Demand = "policy",
-    ) -> Callable[..., Awaitable[Principal]]:
+    ) -> Dependency[Principal]:
         """A dependency: the principal, if it gives what is demanded; 401, 403 or 503 otherwise.
 
         Args:
@@ -83,10 +108,10 @@ class Doorward(guard.Doorward):
         """
         demands = Demands(roles=roles, scopes=scopes, fresh=fresh, revocation=revocation)
 
-        async def permitted(request: Request, _documented: _Documented = None) -> Principal:
-            return await self.assure(await self.principal(request), demands)
+        async def permitted(request: Request) -> Principal:
+            return await self.assure(await self._principal(request), demands)
 
-        return permitted
+        return Dependency(permitted)
 
 
 async def _answer(request: Request, error: Exception) -> Response:

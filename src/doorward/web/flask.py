@@ -134,7 +134,7 @@ def _identified() -> tuple[Principal | None, DoorwardError | None]:
     auth = doorward_of(current_app)
     known = request.environ.get(_KNOWN)
     if known is None or known[0] is not auth:
-        known = request.environ[_KNOWN] = (auth, *identify(auth, request_of(request.environ)))
+        known = request.environ[_KNOWN] = (auth, *identify(auth, request.environ))
     return known[1], known[2]
 
 

@@ -16,11 +16,10 @@ from typing import Any, Protocol, TypeVar
 from doorward import doorward
 from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError
-from doorward.http.caller import authenticate_request
 from doorward.principal import Principal
 from doorward.secret import Secret
 from doorward.sessions.guards import Guard, Guards
-from doorward.web.asgi import Receive, Scope, Send, close_code_of, request_of
+from doorward.web.asgi import Receive, Scope, Send, authenticate_scope, close_code_of
 
 T = TypeVar("T")
 
@@ -165,7 +164,7 @@ async def _authenticate(auth: Doorward, connection: Connection, bearer: Secret |
         await auth.open()
     if bearer is not None:
         return await auth.authenticate(bearer=bearer)
-    return await authenticate_request(auth, request_of(connection.scope))
+    return await authenticate_scope(auth, connection.scope)
 
 
 class Guarded:

@@ -18,11 +18,10 @@ from litestar.types import Receive, Scope, Send
 
 from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError, InvalidToken, NotAuthenticated, SessionEnded
-from doorward.http.caller import authenticate_request
 from doorward.http.problems import problem_of
 from doorward.principal import Principal
 from doorward.web import guard
-from doorward.web.asgi import DoorwardApp, close_code_of, request_of
+from doorward.web.asgi import DoorwardApp, authenticate_scope, close_code_of, request_of
 
 __all__ = ["Doorward", "DoorwardPlugin"]
 
@@ -48,7 +47,7 @@ class Doorward(guard.Doorward):
         if known is None:
             if not self.is_open:
                 await self.open()
-            known = await authenticate_request(self, request_of(connection.scope))  # type: ignore[arg-type]  # a mapping
+            known = await authenticate_scope(self, connection.scope)  # type: ignore[arg-type]  # a mapping
             _note(connection, known)
         return known
 

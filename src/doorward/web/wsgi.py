@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from doorward.blocking import run_blocking
 from doorward.doorward import Doorward
 from doorward.errors import ConfigurationError, DoorwardError, Problem
 from doorward.http.api import Api, Observer
-from doorward.http.caller import authenticate_request
+from doorward.http.caller import authenticate_request, recognise
 from doorward.http.message import LARGEST_BODY, Request, Response
 from doorward.principal import Principal
 
@@ -172,15 +172,41 @@ class AuthenticationMiddleware:
         self._auth = refuse_suspending(auth)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        principal, refusal = identify(self._auth, request_of(environ))
+        principal, refusal = identify(self._auth, environ)
         environ["doorward.principal"], environ["doorward.refusal"] = principal, refusal
         return self._app(environ, start_response)
 
 
-def identify(auth: Doorward, request: Request) -> tuple[Principal | None, DoorwardError | None]:
-    """Who makes a request, or why nobody does."""
+def identify(auth: Doorward, environ: WSGIEnvironment) -> tuple[Principal | None, DoorwardError | None]:
+    """Who makes the request that a WSGI environment tells of, or why nobody does."""
+    scheme = environ.get("wsgi.url_scheme", "http")
+    return identify_by(auth, environ, request=lambda: request_of(environ), scheme=scheme)
+
+
+def identify_by(
+    auth: Doorward,
+    environ: Mapping[str, Any],
+    *,
+    request: Callable[[], Request],
+    scheme: str,
+) -> tuple[Principal | None, DoorwardError | None]:
+    """Who makes a request, or why nobody does.
+
+    Args:
+        auth: the deployment.
+        environ: of the request; two of its headers are nearly always enough.
+        request: makes the whole of it, where they are not.
+        scheme: ``http`` or ``https``, as ``request`` would say.
+    """
     try:
         open_here(auth)
-        return run_blocking(authenticate_request(auth, request)), None
+        principal = recognise(
+            auth,
+            method=environ["REQUEST_METHOD"],
+            authorization=environ.get("HTTP_AUTHORIZATION"),
+            cookie=environ.get("HTTP_COOKIE"),
+            scheme=scheme,
+        )
+        return principal or run_blocking(authenticate_request(auth, request())), None
     except DoorwardError as refusal:
         return None, refusal

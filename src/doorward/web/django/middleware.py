@@ -19,7 +19,7 @@ from doorward.web.django.conf import deployment
 from doorward.web.django.messages import add_headers, problem, request_of
 from doorward.web.django.signing_in import BACKEND, sent_along
 from doorward.web.django.users import user_of
-from doorward.web.wsgi import identify
+from doorward.web.wsgi import identify_by
 from doorward.wire.cookies import SESSION_COOKIE
 
 _USER = "_doorward_user"
@@ -73,7 +73,10 @@ def _has_credential(request: HttpRequest) -> bool:
 
 
 def _identify(request: HttpRequest) -> None:
-    _set(request, *identify(deployment(), request_of(request)))
+    identified = identify_by(
+        deployment(), request.META, request=lambda: request_of(request), scheme=request.scheme or "http"
+    )
+    _set(request, *identified)
 
 
 def _set(request: Any, principal: Principal | None, refusal: DoorwardError | None) -> None:
