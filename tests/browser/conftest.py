@@ -26,7 +26,7 @@ FLAGS = (
     # Every name of the tests is this machine, and no other name is looked up at all.
     "--host-resolver-rules=MAP *.example.test 127.0.0.1, MAP *.evil.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
-PATIENCE_MILLISECONDS = 30_000
+PATIENCE_MILLISECONDS = 60_000
 
 
 # For a module and not for the session: while Playwright's synchronous side is up, an event loop of its counts as

@@ -270,7 +270,7 @@ async def test_a_cookie_that_another_server_answers_from_memory_is_refused_there
     if way != "read":
         no_reading(monkeypatch)
     if way != "announced":
-        monkeypatch.setattr("doorward.doorward.open_announcements", lambda _: None)
+        monkeypatch.setattr("doorward.doorward.open_announcements", lambda *_, **_named: None)
     async with a_server(address, strategy="session") as one, a_server(address, strategy="session") as other:
         if way == "announced":
             await until_both_listen(address)

@@ -108,11 +108,11 @@ def make_app(*, is_hosted: bool = False) -> typer.Typer:
     app.add_typer(keys.app, name="keys")
     app.add_typer(verifiers.app, name="verifiers")
     app.command()(cleanup.cleanup)
-    app.command()(copy.copy)
     app.command()(version.version)
     if not is_hosted:
         app.add_typer(token.app, name="token")
         app.add_typer(config.app, name="config")
+        app.command()(copy.copy)
         app.command()(doctor.doctor)
         app.command()(openapi.openapi)
     return app
