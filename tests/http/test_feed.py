@@ -222,7 +222,7 @@ async def test_who_may_not_read_does_not_even_learn_how_the_server_is(world: Wor
 
 
 async def test_a_host_where_nobody_watches_has_no_feed(world: World) -> None:
-    object.__setattr__(world.auth.deployment, "watches", False)
+    world.auth.deployment.hub._most_readers = 0
     assert (await world.client().get(STREAM, bearer=ADMIN_KEY)).status == 503
 
 
