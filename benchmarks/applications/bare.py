@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
-from credential import WAY, WHO
+from credential import WAY, WHO, hand_over
 
 from doorward.web.asgi import App, AuthenticationMiddleware, Receive, Scope, Send, serve_lifespan
 
@@ -18,7 +18,7 @@ async def application(scope: Scope, _receive: Receive, send: Send) -> None:
     if scope["path"] == "/":
         await _answer(send, 200, {"hello": "world"})
         return
-    if WAY == "none":
+    if WAY in {"none", "unread"}:
         await _answer(send, 200, WHO)
         return
     principal = scope["doorward.principal"]
@@ -53,4 +53,8 @@ def authenticated() -> App:
     return served
 
 
-app = application if WAY == "none" else authenticated()
+if WAY == "unread":
+    # As long as an access token of ours: what the server takes to hand it over is nobody's authentication.
+    hand_over("Authorization: Bearer " + "x" * 540)
+
+app = application if WAY in {"none", "unread"} else authenticated()
