@@ -41,8 +41,16 @@ without a credential.
 "of a core" is how many requests the server answers in one second of its own time on a core: what else the machine does
 counts less there.
 
+**What the profile said, and what was done.** A request object with every header in it, built origins for a rule that a
+GET does not need, and four coroutines took 7 µs of the 26 that uvicorn and a bare application take; FastAPI took as
+much again to solve a dependency that was there for its document alone. Now two headers are read and memory is asked by
+a plain call; whatever it does not recognise goes the long way, by the same rules as before. Of what is left, most is
+two clocks, the freshness of what is known of revocations, the revocations themselves and the look into memory: none of
+it can go without weakening a rule. *A token that is not read* shows what a server takes to hand one over to an
+application that ignores it. Under FastAPI most of what is left is FastAPI's own price of one dependency.
+
 What this does not show: more than one process, TLS, a proxy, a database that is not in the same process, and sessions
-so many that they are not remembered; for those see [the stores](stores.md) and [the hot path](hot_path.md).
+so many that they are not remembered; for those see [the hot path](hot_path.md).
 """
 
 READY_WITHIN_SECONDS = 60
@@ -89,7 +97,7 @@ def _framework(name: str, server: Sequence[str], module: str, *peers: Way) -> Fr
     )
 
 
-BARE = _framework("Bare ASGI", _ASGI, "bare")
+BARE = _framework("Bare ASGI", _ASGI, "bare", Way(name="a token that is not read", module="bare", way="unread"))
 FASTAPI = _framework(
     "FastAPI",
     _ASGI,
@@ -244,7 +252,7 @@ def _see_that_it_authenticates(way: Way, server: Server) -> None:
     status, who = server.ask("/me", server.headers)
     assert status == 200, (way, status)
     assert who.keys() == {"account", "session"}, (way, who)
-    if server.headers:
+    if server.headers and way.way != "unread":
         assert server.ask("/me", {})[0] == 401, way
 
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
-from credential import WAY, WHO
+from credential import WAY, WHO, hand_over
 
+from doorward import Doorward
 from doorward.web.asgi import App, AuthenticationMiddleware, Receive, Scope, Send, serve_lifespan
 
 _encode = msgspec.json.Encoder().encode
+_opened: list[Doorward] = []
 
 
-async def application(scope: Scope, _receive: Receive, send: Send) -> None:
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
+        for auth in _opened:
+            await serve_lifespan(auth, receive, send)
         return
     if scope["path"] == "/":
         await _answer(send, 200, {"hello": "world"})
         return
-    if WAY == "none":
+    if WAY in {"none", "unread"}:
         await _answer(send, 200, WHO)
         return
     principal = scope["doorward.principal"]
@@ -38,19 +42,14 @@ async def _answer(send: Send, status: int, value: Mapping[str, str]) -> None:
 def authenticated() -> App:
     from deployment import DATABASE, OPTIONS, SECRET, sign_in
 
-    from doorward import Doorward
-
     sign_in()
     auth = Doorward(DATABASE, secret=SECRET, **OPTIONS)
-    middleware = AuthenticationMiddleware(application, auth)
-
-    async def served(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await serve_lifespan(auth, receive, send)
-        else:
-            await middleware(scope, receive, send)
-
-    return served
+    _opened.append(auth)
+    return AuthenticationMiddleware(application, auth)
 
 
-app = application if WAY == "none" else authenticated()
+if WAY == "unread":
+    # As long as an access token of ours: what the server takes to hand it over is nobody's authentication.
+    hand_over("Authorization: Bearer " + "x" * 540)
+
+app = application if WAY in {"none", "unread"} else authenticated()

@@ -11,13 +11,15 @@ from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
+# What nearly every project has, with authentication or without: it costs a look at the connections with each request.
+_APPS = ["django.contrib.auth", "django.contrib.contenttypes"]
 _SETTINGS: dict[str, Any] = {}
 if WAY != "none":
     from deployment import DATABASE, OPTIONS, SECRET, sign_in
 
     sign_in()
+    _APPS.append("doorward.web.django")
     _SETTINGS = {
-        "INSTALLED_APPS": ["django.contrib.auth", "django.contrib.contenttypes", "doorward.web.django"],
         "MIDDLEWARE": ["doorward.web.django.middleware.DoorwardMiddleware"],
         "DOORWARD": {"DATABASE": DATABASE, "SECRET": SECRET, **{name.upper(): each for name, each in OPTIONS.items()}},
     }
@@ -25,6 +27,7 @@ if WAY != "none":
 settings.configure(
     ALLOWED_HOSTS=["127.0.0.1"],
     ROOT_URLCONF=__name__,
+    INSTALLED_APPS=_APPS,
     SECRET_KEY="a key for benchmarks alone, of no use to anybody",
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "django.db"}},
     **_SETTINGS,

@@ -31,10 +31,11 @@ async def assure(deployment: Deployment, principal: Principal, demands: Demands)
         SessionEnded: the session is over, and only the store knew.
         StoreUnavailable: it had to be asked, and does not answer.
     """
-    # One that was revoked since the credential was checked is looked up too: the store says why.
-    fresh = deployment.is_fresh and principal.session_id not in deployment.live.sessions
-    if demands.revocation == "immediate" and not fresh:
-        principal, _ = await look_again(deployment, principal)
+    if demands.revocation == "immediate":
+        # One that was revoked since the credential was checked is looked up too: the store says why.
+        fresh = deployment.is_fresh and principal.session_id not in deployment.live.sessions
+        if not fresh:
+            principal, _ = await look_again(deployment, principal)
     refused = decide_assurance(principal, demands, now=deployment.clock())
     if refused is not None:
         raise refused

@@ -129,16 +129,16 @@ def doorward_of(app: Flask) -> doorward.Doorward:
     return auth
 
 
-def _identified() -> tuple[Principal | None, DoorwardError | None]:
-    """Who makes the request, or why nobody does; asked once a request."""
-    auth = doorward_of(current_app)
-    known = request.environ.get(_KNOWN)
+def _identified() -> tuple[doorward.Doorward, Principal | None, DoorwardError | None]:
+    """By which deployment who makes the request, or why nobody does; asked once a request."""
+    auth, environ = doorward_of(current_app), request.environ
+    known: tuple[doorward.Doorward, Principal | None, DoorwardError | None] | None = environ.get(_KNOWN)
     if known is None or known[0] is not auth:
-        known = request.environ[_KNOWN] = (auth, *identify(auth, request.environ))
-    return known[1], known[2]
+        known = environ[_KNOWN] = (auth, *identify(auth, environ))
+    return known
 
 
-current_principal = cast("Principal", LocalProxy(lambda: _identified()[0]))
+current_principal = cast("Principal", LocalProxy(lambda: _identified()[1]))
 """The ``Principal`` of the current request; false where nobody makes it, or nobody any more."""
 
 
@@ -175,12 +175,12 @@ def requires(
     def decorate(view: View) -> View:
         @functools.wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            principal, refusal = _identified()
+            auth, principal, refusal = _identified()
             if principal is None:
                 raise refusal or NotAuthenticated
-            auth = doorward_of(current_app)
             assured = run_blocking(auth.assure(principal, demands))
-            request.environ[_KNOWN] = (auth, assured, None)
+            if assured is not principal:
+                request.environ[_KNOWN] = (auth, assured, None)
             return current_app.ensure_sync(view)(*args, **kwargs)
 
         return cast("View", guarded)

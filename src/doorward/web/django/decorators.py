@@ -11,9 +11,10 @@ from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.http import HttpRequest
 
 from doorward.assurance import Demand, Demands
+from doorward.blocking import run_blocking
 from doorward.errors import DoorwardError, NotAuthenticated
 from doorward.principal import Principal
-from doorward.web.django.conf import run
+from doorward.web.django.conf import deployment
 from doorward.web.django.messages import problem
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -42,7 +43,8 @@ def requires(
         principal: Principal | None = request.principal
         if principal is None:
             raise request.doorward_refusal or NotAuthenticated
-        request.principal = run(lambda auth: auth.assure(principal, demands))
+        # Whoever told who it is has opened it.
+        request.principal = run_blocking(deployment().assure(principal, demands))
 
     def decorate(view: View) -> View:
         @functools.wraps(view)
