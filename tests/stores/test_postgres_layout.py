@@ -60,12 +60,14 @@ def run(connection: psycopg.Connection[object], block: str) -> None:
         connection.execute(statement.encode())
 
 
-async def test_the_settings_of_the_page_are_taken(address: str) -> None:
+async def test_the_settings_of_the_page_are_taken(postgres: PostgresServer) -> None:
+    # One of its own: other tests compare the shared one with what the schema declares.
+    address = postgres.new_database()
+    migrate(address)
     share, settings, *_ = statements_of("### For many sessions")
     with psycopg.connect(address, autocommit=True) as connection:
         run(connection, settings)
         run(connection, share)
-        connection.execute("ALTER TABLE doorward_session RESET (autovacuum_vacuum_scale_factor)")
 
 
 async def test_the_trail_is_partitioned_by_the_pages_sql_under_a_store_that_writes_to_it(
