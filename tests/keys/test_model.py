@@ -221,3 +221,9 @@ def test_what_is_no_jwk_is_refused_without_showing_it(text: str) -> None:
 def test_a_member_of_any_other_shape_is_refused(algorithm: Algorithm, name: str, value: Any) -> None:
     with pytest.raises(InvalidKey):
         import_signing_key(a_private_jwk(algorithm, **{name: value}))
+
+
+def test_no_kid_can_be_taken_for_an_option_of_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    kids = iter(["-dash", "-another", "kid"])
+    monkeypatch.setattr("doorward.keys.model._thumbprint", lambda _: next(kids))
+    assert generate_signing_key(Algorithm.ES256).kid == "kid"

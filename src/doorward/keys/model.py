@@ -141,6 +141,14 @@ def generate_signing_key(algorithm: Algorithm) -> SigningKey:
     Its ``kid`` is the thumbprint (RFC 7638) of the public part.  An HS256 key has none, and a hash of the secret would
     let anyone test guesses of it, so that ``kid`` is random.
     """
+    while True:
+        key = _a_signing_key(algorithm)
+        # One of 64 begins with a dash, and would be taken for an option by `doorward keys revoke KID`.
+        if not key.kid.startswith("-"):
+            return key
+
+
+def _a_signing_key(algorithm: Algorithm) -> SigningKey:
     if algorithm is Algorithm.HS256:
         return SigningKey(
             kid=secrets.token_urlsafe(16), algorithm=algorithm, material=secrets.token_bytes(MIN_HMAC_BYTES)
