@@ -35,7 +35,7 @@ HISTORIES = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     report_multiple_bugs=False,
 )
-EXAMPLES = 25 if os.environ.get("CI") else 40
+EXAMPLES = 15 if os.environ.get("CI") else 25
 """In every world; each is another engine to wait for."""
 
 HUNT = settings(
