@@ -215,7 +215,8 @@ class AsyncRedis:
 
     async def _leave_what_is_not_used(self) -> None:
         """Where one connection is lost, or leads to what became a replica, the others are no better."""
-        if not self._address.cluster:
+        # None where it was closed meanwhile.
+        if self._client is not None and not self._address.cluster:
             await self._client.connection_pool.disconnect(inuse_connections=False)
 
 
