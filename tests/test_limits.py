@@ -181,7 +181,7 @@ def test_memory_is_bounded_whatever_is_tried() -> None:
 def test_the_memory_holds_no_key() -> None:
     limiter = AttemptLimiter(RATE)
     limiter.spend("ada@example.com", NOW)
-    assert "ada" not in repr(vars(limiter))
+    assert "ada@" not in repr(vars(limiter))
     assert AttemptLimiter(RATE)._name("k") != limiter._name("k")
 
 
