@@ -63,7 +63,7 @@ not in it. Then 32 callers in one process and one event loop look sessions up by
 CALLERS = 32
 _EACH = 4
 _BATCH = 5_000
-_POSTGRES: Dialect = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]
+_POSTGRES: Dialect = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]  # declared without types
 _IDLE, _ABSOLUTE = timedelta(hours=12), timedelta(days=30)
 
 
@@ -215,7 +215,7 @@ async def in_postgres(address: str, count: int, *, plan: Plan) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def in_redis(folder: Path, url: str, count: int, *, plan: Plan) -> AsyncIterator[Filled]:  # noqa: ARG001
+async def in_redis(folder: Path, url: str, count: int, *, plan: Plan) -> AsyncIterator[Filled]:  # noqa: ARG001 -- see above
     with redis.Redis.from_url(url) as client:
         client.flushall()
         before = client.info("memory")["used_memory"]

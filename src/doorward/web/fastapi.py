@@ -19,6 +19,7 @@ from doorward.http.problems import problem_of
 from doorward.principal import Principal
 from doorward.web import guard
 from doorward.web.asgi import DoorwardApp, authenticate_scope, close_code_of, request_of
+from doorward.web.starlette_users import response_of
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -118,7 +119,4 @@ async def _answer(request: Request, error: Exception) -> Response:
     if not isinstance(error, DoorwardError):
         raise error
     answer = problem_of(error, request_of(request.scope))
-    response = Response(answer.body, status_code=answer.status)
-    for name, value in answer.headers:
-        response.headers.append(name, value)
-    return response
+    return response_of(answer)

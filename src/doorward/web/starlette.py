@@ -24,7 +24,7 @@ from doorward.http.problems import problem_of
 from doorward.principal import Principal
 from doorward.web import guard
 from doorward.web.asgi import AuthenticationMiddleware, DoorwardApp, close_code_of, request_of
-from doorward.web.starlette_users import SignedInUser, set_user
+from doorward.web.starlette_users import SignedInUser, response_of, set_user
 
 __all__ = ["Doorward", "SignedInUser", "UserMiddleware", "principal_of"]
 
@@ -124,7 +124,4 @@ class UserMiddleware:
 
 def _answer(request: Request, refusal: DoorwardError) -> Response:
     answer = problem_of(refusal, request_of(request.scope))
-    response = Response(answer.body, status_code=answer.status)
-    for name, value in answer.headers:
-        response.headers.append(name, value)
-    return response
+    return response_of(answer)

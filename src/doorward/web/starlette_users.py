@@ -1,4 +1,4 @@
-"""What Starlette calls a user."""
+"""What the adapters for Starlette and FastAPI have in common: what Starlette calls a user, and an answer of ours."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from starlette.authentication import BaseUser, UnauthenticatedUser
+from starlette.responses import Response
 
+from doorward.http import message
 from doorward.principal import Principal
 
 
@@ -33,3 +35,11 @@ def set_user(scope: MutableMapping[str, Any]) -> None:
     """Put into a scope whoever a middleware of ours has found to make the request."""
     principal: Principal | None = scope["doorward.principal"]
     scope["user"] = UnauthenticatedUser() if principal is None else SignedInUser(principal)
+
+
+def response_of(answer: message.Response) -> Response:
+    """An answer of ours as one of Starlette's; a header may be there more than once."""
+    response = Response(answer.body, status_code=answer.status)
+    for name, value in answer.headers:
+        response.headers.append(name, value)
+    return response

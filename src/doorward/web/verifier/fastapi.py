@@ -14,6 +14,7 @@ from doorward import verifier as plain
 from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError
 from doorward.principal import Principal
+from doorward.web.starlette_users import response_of
 from doorward.web.verifier.asgi import answer_of, authenticate, authorize
 
 # For the application's OpenAPI document alone: reading the token is ours.
@@ -69,7 +70,4 @@ async def _answer(request: Request, error: Exception) -> Response:
     if not isinstance(error, DoorwardError):
         raise error
     answer = answer_of(error, request.scope)
-    response = Response(answer.body, status_code=answer.status)
-    for name, value in answer.headers:
-        response.headers.append(name, value)
-    return response
+    return response_of(answer)

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from doorward import verifier as plain
 from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError
-from doorward.web.starlette_users import set_user
+from doorward.web.starlette_users import response_of, set_user
 from doorward.web.verifier.asgi import VerifierMiddleware, answer_of, authorize
 
 Endpoint = Callable[..., Any]
@@ -96,7 +96,4 @@ class UserMiddleware:
 
 def _answer(request: Request, refusal: DoorwardError) -> Response:
     answer = answer_of(refusal, request.scope)
-    response = Response(answer.body, status_code=answer.status)
-    for name, value in answer.headers:
-        response.headers.append(name, value)
-    return response
+    return response_of(answer)
