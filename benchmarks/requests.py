@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from http.client import HTTPConnection
-from pathlib import Path
-from statistics import median
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from benchmarks.measuring import ROOT, Part, Round, Run, in_turns, publish, tell
+from benchmarks.measuring import Part, Round, Run, in_turns, publish, tell
+from benchmarks.serving import PEERS, Load, Server, Way, asgi, serving, wsgi
 
 ABOUT = """
 One small application, `GET /` for anybody and `GET /me` for whoever is signed in, as a real server: one process, on
@@ -53,32 +44,7 @@ What this does not show: more than one process, TLS, a proxy, a database that is
 so many that they are not remembered; for those see [the hot path](hot_path.md).
 """
 
-READY_WITHIN_SECONDS = 60
-ENDS_WITHIN_SECONDS = 10
-CONNECTIONS = 32
 STRATEGIES = ("session", "jwt", "hybrid")
-
-HERE = Path(__file__).parent
-PEERS = ROOT / ".dev" / f"peers-{sys.version_info.major}.{sys.version_info.minor}" / "bin" / "python"
-_ASGI = ("-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning")
-_WSGI = ("-m", "gunicorn", "--worker-class", "gthread", "--workers", "1", "--threads", "4", "--keep-alive", "75")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """One application.
-
-    Args:
-        name: for people.
-        module: whose ``app`` is served.
-        way: which of the ways that the module knows.
-        peer: whether it runs in the environment of the peers.
-    """
-
-    name: str
-    module: str
-    way: str = ""
-    peer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,35 +52,30 @@ class Framework:
     """Ways to authenticate under one framework, the first of them without."""
 
     name: str
-    server: Sequence[str]
     ways: Sequence[Way]
 
 
-def _framework(name: str, server: Sequence[str], module: str, *peers: Way) -> Framework:
-    doorward = [Way(name=f"Doorward, {strategy}", module=module, way=strategy) for strategy in STRATEGIES]
-    return Framework(
-        name=name, server=server, ways=(Way(name="no authentication", module=module, way="none"), *doorward, *peers)
-    )
+def _framework(name: str, server: Callable[..., Way], module: str, *peers: Way) -> Framework:
+    doorward = [server(f"Doorward, {strategy}", module, way=strategy) for strategy in STRATEGIES]
+    return Framework(name=name, ways=(server("no authentication", module, way="none"), *doorward, *peers))
 
 
-BARE = _framework("Bare ASGI", _ASGI, "bare", Way(name="a token that is not read", module="bare", way="unread"))
+BARE = _framework("Bare ASGI", asgi, "bare", asgi("a token that is not read", "bare", way="unread"))
 FASTAPI = _framework(
     "FastAPI",
-    _ASGI,
+    asgi,
     "on_fastapi",
-    Way(name="PyJWT by hand", module="pyjwt_by_hand", peer=True),
-    Way(name="fastapi-users, JWT", module="with_fastapi_users", way="jwt", peer=True),
-    Way(name="fastapi-users, database", module="with_fastapi_users", way="database", peer=True),
+    asgi("PyJWT by hand", "pyjwt_by_hand", peer=True),
+    asgi("fastapi-users, JWT", "with_fastapi_users", way="jwt", peer=True),
+    asgi("fastapi-users, database", "with_fastapi_users", way="database", peer=True),
 )
-FLASK = _framework(
-    "Flask", _WSGI, "on_flask", Way(name="Flask-JWT-Extended", module="with_flask_jwt_extended", peer=True)
-)
+FLASK = _framework("Flask", wsgi, "on_flask", wsgi("Flask-JWT-Extended", "with_flask_jwt_extended", peer=True))
 DJANGO = _framework(
     "Django",
-    _WSGI,
+    wsgi,
     "on_django",
-    Way(name="Django's sessions", module="with_django", way="sessions", peer=True),
-    Way(name="simplejwt", module="with_django", way="simplejwt", peer=True),
+    wsgi("Django's sessions", "with_django", way="sessions", peer=True),
+    wsgi("simplejwt", "with_django", way="simplejwt", peer=True),
 )
 FRAMEWORKS = (BARE, FASTAPI, FLASK, DJANGO)
 
@@ -135,118 +96,6 @@ class Plan:
 QUICK = Plan(rounds=1)
 
 
-# Servers
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """A server that answers.
-
-    Args:
-        port: on loopback.
-        pid: of its first process.
-        headers: that a signed-in caller sends.
-    """
-
-    port: int
-    pid: int
-    headers: Mapping[str, str]
-
-    @property
-    def address(self) -> str:
-        """What is measured."""
-        return f"http://127.0.0.1:{self.port}/me"
-
-    def ask(self, path: str, headers: Mapping[str, str]) -> tuple[int, Any]:
-        """One request: status and body."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
-        try:
-            connection.request("GET", path, headers=dict(headers))
-            answer = connection.getresponse()
-            body = answer.read()
-            return answer.status, json.loads(body) if answer.status == 200 else body
-        finally:
-            connection.close()
-
-    def core_seconds(self) -> float:
-        """How long its processes have been given a core; nothing where /proc does not tell."""
-        try:
-            return sum(_ticks(pid) for pid in _family(self.pid)) / os.sysconf("SC_CLK_TCK")
-        except OSError:
-            return 0.0
-
-
-def _family(pid: int) -> Iterator[int]:
-    yield pid
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        yield from _family(int(child))
-
-
-def _ticks(pid: int) -> int:
-    # After the name, which may hold anything, in parentheses.
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
-
-
-@contextmanager
-def serving(framework: Framework, ways: Sequence[Way]) -> Iterator[dict[str, Server]]:
-    """Servers for some ways, all at once, each in a folder of its own, until the block is left."""
-    with ExitStack() as stack:
-        started = [stack.enter_context(_started(framework, way)) for way in ways]
-        servers = {way.name: wait() for way, wait in zip(ways, started, strict=True)}
-        for way in ways:
-            _see_that_it_authenticates(way, servers[way.name])
-        yield servers
-
-
-@contextmanager
-def _started(framework: Framework, way: Way) -> Iterator[Any]:
-    port = _free_port()
-    with tempfile.TemporaryDirectory(prefix="doorward-benchmark-") as folder:
-        credential, log = Path(folder) / "credential", Path(folder) / "log"
-        own = {"WAY": way.way, "CREDENTIAL": str(credential), "PYTHONPATH": os.pathsep.join(map(str, _modules(way)))}
-        where = ("--bind", f"127.0.0.1:{port}") if framework.server is _WSGI else ("--port", str(port))
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [PEERS if way.peer else sys.executable, *framework.server, *where, f"{way.module}:app"],
-                cwd=folder,
-                env=os.environ | own,
-                stdout=output,
-                stderr=output,
-            )
-
-        def wait() -> Server:
-            _until_it_answers(process, port, log)
-            headers = dict([credential.read_text().split(": ", 1)]) if credential.exists() else {}
-            return Server(port=port, pid=process.pid, headers=headers)
-
-        try:
-            yield wait
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(ENDS_WITHIN_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _modules(way: Way) -> list[Path]:
-    return [HERE / "peers", HERE / "applications"] if way.peer else [HERE / "applications"]
-
-
-def _until_it_answers(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    waiting_until = time.monotonic() + READY_WITHIN_SECONDS
-    while time.monotonic() < waiting_until and process.poll() is None:
-        try:
-            if Server(port=port, pid=process.pid, headers={}).ask("/", {})[0] == 200:
-                return
-        except OSError:
-            pass
-        time.sleep(0.05)
-    raise RuntimeError(f"the server does not answer:\n{log.read_text()}")
-
-
 def _see_that_it_authenticates(way: Way, server: Server) -> None:
     """What lets everybody in, or nobody, is not worth measuring."""
     status, who = server.ask("/me", server.headers)
@@ -256,61 +105,12 @@ def _see_that_it_authenticates(way: Way, server: Server) -> None:
         assert server.ask("/me", {})[0] == 401, way
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-# Load
-
-
-@dataclass(slots=True, kw_only=True)
-class Load:
-    """What wrk found at one server, round by round."""
-
-    server: Server
-    seconds: int
-    found: list[dict[str, float]] = field(default_factory=list)
-
-    async def measure(self) -> float:
-        """Requests a second, once."""
-        before = self.server.core_seconds()
-        report = await asyncio.to_thread(self._run)
-        spent = self.server.core_seconds() - before
-        self.found.append(
-            {
-                "of a core": report["requests"] / spent if spent else float("nan"),
-                "p50 (µs)": report["p50"],
-                "p99 (µs)": report["p99"],
-            }
-        )
-        return report["requests"] * 1_000_000 / report["duration"]
-
-    def _run(self) -> dict[str, int]:
-        headers = [part for name, value in self.server.headers.items() for part in ("-H", f"{name}: {value}")]
-        load = ("-t", "1", "-c", str(CONNECTIONS), "-d", f"{self.seconds}s", "-s", str(HERE / "report.lua"))
-        done = subprocess.run(
-            ["wrk", *load, *headers, self.server.address],
-            text=True,
-            capture_output=True,
-            check=True,
-            timeout=self.seconds + 30,
-        )
-        report: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
-        assert not report["wrong"], f"{report['wrong']} of {report['requests']} requests went wrong"
-        return report
-
-    def beside(self) -> dict[str, float]:
-        """The medians of what was found beside requests a second; the first round does not count."""
-        return {what: median(each[what] for each in self.found[1:]) for what in self.found[0]}
-
-
 async def measured(framework: Framework, ways: Sequence[Way], plan: Plan) -> Part:
     """The ways of one framework, in turns."""
     tell(f"{framework.name}: starting {len(ways)} servers")
-    with serving(framework, ways) as servers:
+    with serving(ways) as servers:
+        for way in ways:
+            _see_that_it_authenticates(way, servers[way.name])
         loads = {name: Load(server=server, seconds=plan.seconds) for name, server in servers.items()}
         rounds: dict[str, Round] = {name: load.measure for name, load in loads.items()}
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.measuring import Run
-from benchmarks.requests import BARE, DJANGO, FASTAPI, FLASK, Framework, Plan, Way, measured, publish_parts, serving
+from benchmarks.requests import BARE, DJANGO, FASTAPI, FLASK, Framework, Plan, measured, publish_parts
+from benchmarks.serving import Way, serving
 
 pytestmark = pytest.mark.xdist_group("requests")
 
@@ -33,7 +34,7 @@ async def test_requests_over_http_are_measured_and_published(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("framework", [FASTAPI, FLASK, DJANGO], ids=lambda framework: framework.name)
 def test_what_is_measured_lets_in_who_is_signed_in_and_nobody_else(framework: Framework) -> None:
-    with serving(framework, ours(framework)) as servers:
+    with serving(ours(framework)) as servers:
         assert not servers["no authentication"].headers
         server = servers["Doorward, hybrid"]
         assert server.ask("/me", server.headers)[0] == 200
