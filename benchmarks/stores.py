@@ -51,7 +51,7 @@ indexes, the pointer from the public id and the list of an account's sessions; a
 not in it. Then 32 callers in one process and one event loop look sessions up by their keys, drawn at random.
 
 - **SQLite**: the size of the file.
-- **PostgreSQL**: `pg_total_relation_size`, loaded at once; its pages are filled to 80 % for rotation.
+- **PostgreSQL**: `pg_total_relation_size`, loaded at once; its pages are filled to 90 % for rotation.
 - **Redis**: `used_memory` of a Valkey, less what it used when empty; accounts are in a SQLite file. Once a minute a
   session's look-up asks that file as well whether its account stands. To put a million sessions in took longer than a
   minute, so with them nearly every look-up was such a first one.
