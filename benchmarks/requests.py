@@ -23,8 +23,9 @@ ABOUT = """
 One small application, `GET /` for anybody and `GET /me` for whoever is signed in, as a real server: one process, on
 loopback, asked for `/me` over 32 connections that stay open, by a client that sends the next request once the last is
 answered (`wrk`, in C, one thread). Every way sends the same credential with every request. The ways of one framework
-run side by side and are measured in turns; **the ratio is to the same application without authentication**, asked
-without a credential, and *lost* is the share of its requests a second that authentication takes.
+run side by side and are measured in turns, each for three seconds before what counts; **the ratio is to the same
+application without authentication**, asked without a credential, and *lost* is the share of its requests a second that
+authentication takes.
 
 - **ASGI** applications are served by uvicorn with uvloop and httptools, **WSGI** applications by gunicorn with one
   worker of four threads.
@@ -32,15 +33,15 @@ without a credential, and *lost* is the share of its requests a second that auth
 - **PyJWT by hand** is FastAPI's tutorial with ES256: no revocation, no user looked up.
 - **fastapi-users** looks the user up in its database (SQLite) on every request, and under `database` the token too.
 - **Flask-JWT-Extended** is HS256 by its defaults: no revocation, no user looked up.
-- **Django's sessions** look up session and user in its database (SQLite); **simplejwt**, under Django REST Framework,
-  is HS256 and looks the user up.
+- **Django's sessions** look up session and user in its database (SQLite); **simplejwt** is HS256 and looks the user up,
+  under Django REST Framework, whose own price is in what it loses.
 - **Express** runs with `NODE_ENV=production`; its ratios are to Express alone, in Node.
 - **express-session** is on a Valkey by connect-redis, with `resave` and `saveUninitialized` off, as both recommend: it
   reads the session with each request and puts off its end.
 - **better-auth** is on a PostgreSQL by `pg`, its tables made by its own migration, called in a route of Express as its
   guide has it, with joins. It reads session and user with each request. With its cookie cache, which its guide to
-  performance recommends, it reads a signed copy of both in a second cookie, and a session that has ended is let in for
-  up to five minutes. Its limit of rates is off in both: it would be what is measured.
+  performance recommends, it reads a signed copy of both in a second cookie; whoever has kept that is let in for up to
+  five minutes after the session has ended. Its limit of rates is off in both: it would be what is measured.
 
 **Behind a store** nothing is remembered in the process: before each request the application forgets its sessions, as
 if there were more of them than it keeps, and the client sends one of 256 cookies, in turns. So each request looks one
@@ -50,9 +51,8 @@ statement for each request on a pool of ten connections, which reads the session
 neither asks whether it is over nor whose it is. These are the only ways in which Doorward does not answer from memory;
 in all others it does, as it does for an application with up to 50,000 sessions in use.
 
-"of a core" is how many requests the server answers in one second of its own time on a core: what else the machine does
-counts less there. What the engines and the client take of the machine's two cores is not in it, but in the requests a
-second.
+"of a core" is how many requests the server answers in one second of its own time on cores: what else the machine does
+counts less there. What the engines and the client take is not in it, but in the requests a second.
 
 **What the profile said, and what was done.** A request object with every header in it, built origins for a rule that a
 GET does not need, and four coroutines took 7 µs of the 26 that uvicorn and a bare application take; FastAPI took as
@@ -64,8 +64,8 @@ application that ignores it. Under FastAPI most of what is left is FastAPI's own
 
 What this does not show: more than one process, TLS, a proxy, engines on another machine, and sessions that are started
 or end meanwhile. It does not compare Express with Python: each framework stands beside itself alone. Engine and client
-share two cores with the server; on more of them, what waits for a store gains most. How many look-ups an engine
-answers without HTTP around them: [the hot path](hot_path.md).
+share the machine's cores with the server; where they have their own, what waits for a store gains most. How many
+look-ups an engine answers without HTTP around them: [the hot path](hot_path.md).
 """
 
 

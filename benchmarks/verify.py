@@ -50,11 +50,12 @@ are imported beforehand. They remember nothing, so that to them a token seen bef
   fresh.
 - **Doorward.authenticate**: in the server or the application that it is mounted in, by access token or session cookie.
 - **a session cookie through ...**: nothing is remembered; one look-up after the other. Redis is a Valkey, with accounts
-  in a SQLite file; Memcached stands before one. Many at once share statements: [the hot path](hot_path.md), and
-  [over HTTP](requests.md).
+  in a SQLite file; Memcached stands before a SQLite file. Many at once share statements:
+  [the hot path](hot_path.md), and [over HTTP](requests.md).
 - **cryptography**: the bare primitive, its signature decoded beforehand. Each algorithm's ratio is to that.
 - **Authlib** runs in a process of its own. Its JOSE module is giving its place to joserfc, by the same author.
-- **jose** runs in Node, 32 verifications at once: it hands each to another thread, which pays less for one alone.
+- **jose** runs in Node, with 32 verifications under way, as a server has them: it hands each to another thread,
+  which costs more for one alone. The round before those that count is long enough for V8 to compile what is used.
 
 All but the session cookies is told by the time that the thread was given by its core, not by the clock on the wall:
 what else the machine does then counts for nobody. Of Node it is the time of all its threads.
