@@ -33,8 +33,9 @@ authentication takes.
 - **PyJWT by hand** is FastAPI's tutorial with ES256: no revocation, no user looked up.
 - **fastapi-users** looks the user up in its database (SQLite) on every request, and under `database` the token too.
 - **Flask-JWT-Extended** is HS256 by its defaults: no revocation, no user looked up.
-- **Django's sessions** look up session and user in its database (SQLite); **simplejwt** is HS256 and looks the user up,
-  under Django REST Framework, whose own price is in what it loses.
+- **Django** keeps its connections for a minute (`CONN_MAX_AGE`), which its checklist for deployment recommends. **Its
+  sessions** look up session and user in its database (SQLite); **simplejwt** is HS256 and looks the user up, under
+  Django REST Framework, whose own price is in what it loses.
 - **Express** runs with `NODE_ENV=production`; its ratios are to Express alone, in Node.
 - **express-session** is on a Valkey by connect-redis, with `resave` and `saveUninitialized` off, as both recommend: it
   reads the session with each request and puts off its end.
