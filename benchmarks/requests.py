@@ -13,7 +13,7 @@ from benchmarks.comparing import with_column
 from benchmarks.installed import has_node_peers, has_python_peers, versions_in_node, versions_in_python
 from benchmarks.measuring import Part, Round, Run, in_turns, publish, tell
 from benchmarks.request_ways import FRAMEWORKS, Framework, behind_stores, express
-from benchmarks.serving import Load, Server, Way, serving
+from benchmarks.serving import PEERS, Load, Server, Way, serving
 from tests import memcached as memcached_programs
 from tests.memcached import a_memcached
 from tests.postgres import a_postgres
@@ -115,17 +115,21 @@ async def measured(framework: Framework, ways: Sequence[Way], plan: Plan) -> Par
 
 
 def main(run: Run) -> None:
-    missing = [
-        what for what, there in {"wrk": shutil.which("wrk"), "the peers": has_python_peers()}.items() if not there
-    ]
-    if missing:
-        print(f"Not installed: {' and '.join(missing)}; requests are not measured.", file=sys.stderr)
+    if shutil.which("wrk") is None:
+        print("Not installed: wrk; requests are not measured.", file=sys.stderr)
         return
+    if not has_python_peers():
+        print("Not installed: the peers in Python; they are not measured.", file=sys.stderr)
     plan = QUICK if run.quick else Plan()
     with ExitStack() as stack:
         frameworks = [*FRAMEWORKS, *_on_servers(stack)]
-        parts = [asyncio.run(measured(framework, framework.ways, plan)) for framework in frameworks]
+        parts = [asyncio.run(measured(framework, installed(framework.ways), plan)) for framework in frameworks]
     publish_parts(run, parts, versions_of_peers())
+
+
+def installed(ways: Sequence[Way]) -> list[Way]:
+    """Those whose interpreter is there."""
+    return [way for way in ways if way.command[0] != str(PEERS) or has_python_peers()]
 
 
 def _on_servers(stack: ExitStack) -> Iterator[Framework]:

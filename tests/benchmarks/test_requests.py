@@ -12,7 +12,7 @@ import pytest
 from benchmarks.installed import has_node_peers, versions_in_node
 from benchmarks.measuring import Run
 from benchmarks.request_ways import DJANGO, FASTAPI, FLASK, LITESTAR, STARLETTE, Framework, behind_stores, express
-from benchmarks.requests import Plan, measured, publish_parts, versions_of_peers
+from benchmarks.requests import Plan, installed, measured, publish_parts, versions_of_peers
 from benchmarks.serving import Server, Way, serving
 from tests.postgres import PostgresServer
 from tests.valkey import ValkeyServer
@@ -104,3 +104,11 @@ def test_the_peers_in_node_let_in_who_is_signed_in_and_nobody_else(
 
 def test_the_versions_of_all_that_are_installed_are_told() -> None:
     assert all(re.match(r"\d+\.\d+", version) for version in versions_of_peers().values())
+
+
+@pytest.mark.parametrize(("are_there", "count"), [(True, 7), (False, 4)])
+def test_without_the_peers_doorward_is_measured_alone(
+    monkeypatch: pytest.MonkeyPatch, *, are_there: bool, count: int
+) -> None:
+    monkeypatch.setattr("benchmarks.requests.has_python_peers", lambda: are_there)
+    assert len(installed(FASTAPI.ways)) == count
