@@ -41,7 +41,8 @@ class Way:
     """One application, which is a process that serves on the port that it is told.
 
     It is told by its surroundings: ``WAY``; ``CREDENTIAL``, a file to write the header to that a signed-in caller
-    sends; ``PORT``, for those whose command does not say it; and what is in ``settings``.
+    sends, or one in each line where several callers have one each; ``PORT``, for those whose command does not say it;
+    and what is in ``settings``.
 
     Args:
         name: for people.
@@ -97,11 +98,13 @@ class Server:
         port: on loopback.
         pid: of its first process.
         headers: that a signed-in caller sends.
+        callers: a file with the header of another one in each line, where there are several.
     """
 
     port: int
     pid: int
     headers: Mapping[str, str]
+    callers: Path | None = None
 
     @property
     def address(self) -> str:
@@ -165,8 +168,9 @@ def _started(way: Way) -> Iterator[Callable[[], Server]]:
 
         def wait() -> Server:
             _until_it_answers(process, port, log)
-            headers = dict([credential.read_text().split(": ", 1)]) if credential.exists() else {}
-            return Server(port=port, pid=process.pid, headers=headers)
+            lines = credential.read_text().splitlines() if credential.exists() else []
+            headers = dict(line.split(": ", 1) for line in lines[:1])
+            return Server(port=port, pid=process.pid, headers=headers, callers=credential if len(lines) > 1 else None)
 
         try:
             yield wait
@@ -203,16 +207,24 @@ def _free_port() -> int:
 
 @dataclass(slots=True, kw_only=True)
 class Load:
-    """What wrk found at one server, round by round."""
+    """What wrk found at one server, round by round.
+
+    Args:
+        server: that is asked.
+        seconds: how long a round takes; wrk counts in whole ones.
+        first: how long the first one takes, which does not count: some runtimes compile what they find to be used.
+    """
 
     server: Server
     seconds: int
+    first: int | None = None
     found: list[dict[str, float]] = field(default_factory=list)
 
     async def measure(self) -> float:
         """Requests a second, once."""
+        seconds = self.seconds if self.found or self.first is None else self.first
         before = self.server.core_seconds()
-        report = await asyncio.to_thread(self._run)
+        report = await asyncio.to_thread(self._run, seconds)
         spent = self.server.core_seconds() - before
         self.found.append(
             {
@@ -223,15 +235,16 @@ class Load:
         )
         return report["requests"] * 1_000_000 / report["duration"]
 
-    def _run(self) -> dict[str, int]:
+    def _run(self, seconds: int) -> dict[str, int]:
         headers = [part for name, value in self.server.headers.items() for part in ("-H", f"{name}: {value}")]
-        load = ("-t", "1", "-c", str(CONNECTIONS), "-d", f"{self.seconds}s", "-s", str(HERE / "report.lua"))
+        load = ("-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds}s", "-s", str(HERE / "report.lua"))
+        callers = () if self.server.callers is None else ("--", str(self.server.callers))
         done = subprocess.run(
-            ["wrk", *load, *headers, self.server.address],
+            ["wrk", *load, *headers, self.server.address, *callers],
             text=True,
             capture_output=True,
             check=True,
-            timeout=self.seconds + 30,
+            timeout=seconds + 30,
         )
         report: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
         assert not report["wrong"], f"{report['wrong']} of {report['requests']} requests went wrong"
