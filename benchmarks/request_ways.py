@@ -31,6 +31,7 @@ FASTAPI = _framework(
     "FastAPI",
     asgi,
     "on_fastapi",
+    asgi("a dependency that does nothing", "on_fastapi", way="dependency"),
     asgi("PyJWT by hand", "pyjwt_by_hand", peer=True),
     asgi("fastapi-users, JWT", "with_fastapi_users", way="jwt", peer=True),
     asgi("fastapi-users, database", "with_fastapi_users", way="database", peer=True),

@@ -249,11 +249,13 @@ class AuthenticationMiddleware:
     Args:
         app: the application.
         auth: the deployment.
+        note: what a framework wants to be told beside that, of the scope.
     """
 
-    def __init__(self, app: App, auth: Doorward) -> None:
+    def __init__(self, app: App, auth: Doorward, *, note: Callable[[Scope], None] | None = None) -> None:
         self._app = app
         self._auth = refuse_blocking(auth)
+        self._note = note
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in {"http", "websocket"}:
@@ -262,6 +264,8 @@ class AuthenticationMiddleware:
             scope["doorward.principal"] = principal
             if principal is None:
                 await self._identify(scope)
+            if self._note is not None:
+                self._note(scope)
         try:
             await self._app(scope, receive, send)
         except DoorwardError as error:
