@@ -55,16 +55,16 @@ in all others it does, as it does for an application with up to 50,000 sessions 
 "of a core" is how many requests the server answers in one second of its own time on cores: what else the machine does
 counts less there. What the engines and the client take is not in it, but in the requests a second.
 
-**What the profile said, and what was done.** At first a request object with every header in it, built origins for a rule
-that a GET does not need, and four coroutines took 7 µs of the 26 that uvicorn and a bare application take; FastAPI took
-as much again to solve a dependency that was there for its document alone. Now two headers are read, and one piece of
-code without a call in it finds the credential in memory, asks the live revocations and looks at the clocks; whatever it
-does not recognise goes the long way, by the same rules. That takes 1.3 µs for a token and 1.5 µs for a cookie where
-nothing else runs, and about twice as much inside a server, whose other work has pushed it out of the processor's caches.
-None of it can go without weakening a rule: a prototype that had every step in the middleware itself, and no adapter
-around it, gained three requests in a hundred. *A token that is not read* shows what a server takes to hand one over to
-an application that ignores it, and *a dependency that does nothing* what FastAPI takes to solve one: that alone is most
-of what it loses.
+**What the profile said, and what was done.** At first a request object with every header in it, built origins for a
+rule that a GET does not need, and four coroutines took 7 µs of the 26 that uvicorn and a bare application take; FastAPI
+took as much again to solve a dependency that was there for its document alone. Now two headers are read, and one piece
+of code without a call in it finds the credential in memory, asks the live revocations and looks at the clocks; whatever
+it does not recognise goes the long way, by the same rules. That takes 1.3 µs for a token and 1.5 µs for a cookie where
+nothing else runs, and about twice as much inside a server, whose other work has pushed it out of the processor's
+caches. None of it can go without weakening a rule: a prototype that had every step in the middleware itself, and no
+adapter around it, gained three requests in a hundred. *A token that is not read* shows what a server takes to hand one
+over to an application that ignores it, and *a dependency that does nothing* what FastAPI takes to solve one: that alone
+is most of what it loses.
 
 What this does not show: more than one process, TLS, a proxy, engines on another machine, and sessions that are started
 or end meanwhile. It does not compare Express with Python: each framework stands beside itself alone. Engine and client
