@@ -154,6 +154,15 @@ class Doorward(doorward.Doorward):
             if isinstance(source, AsyncGenerator):
                 await source.aclose()
 
+    async def admit(self, connection: Connection, demands: Demands, *, bearer: Secret | None = None) -> Guard:
+        """Begin to guard a connection: ``guards.end`` it in any case.
+
+        Raises:
+            DoorwardError: why it may not be open.
+        """
+        principal = await self.assure(await _authenticate(self, connection, bearer), demands)
+        return await self.guards.begin(principal, demands)
+
     def refusal_of_websocket(self, error: DoorwardError) -> Exception:
         """What a framework closes a WebSocket by, where one may not be open.  Bare ASGI: the error itself."""
         return error
@@ -182,9 +191,7 @@ class Guarded:
 
     async def __aenter__(self) -> Principal:
         try:
-            principal = await _authenticate(self._auth, self._websocket, self._bearer)
-            principal = await self._auth.assure(principal, self._demands)
-            guard = self._guard = await self._auth.guards.begin(principal, self._demands)
+            guard = self._guard = await self._auth.admit(self._websocket, self._demands, bearer=self._bearer)
         except DoorwardError as error:
             raise self._auth.refusal_of_websocket(error) from error
         self._task = asyncio.current_task()
