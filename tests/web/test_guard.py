@@ -149,6 +149,28 @@ async def test_a_server_that_closes_says_to_come_again(auth: Doorward) -> None:
     assert socket.closed == [(TRY_AGAIN_LATER, "unavailable")]
 
 
+async def test_whoever_closes_has_released_all(auth: Doorward) -> None:
+    token, opened, source = await a_token(auth), asyncio.Event(), Source()
+    socket, stream = Socket(token), await auth.guarded_stream(Socket(token), source.events("one"))
+
+    async def serve() -> None:
+        async with auth.guard(socket):
+            opened.set()
+            await for_ever()
+
+    assert await anext(stream) == "one"
+    serving, reading = asyncio.create_task(serve()), asyncio.create_task(_all_of(stream))
+    await opened.wait()
+    await auth.close()
+    await serving
+    assert socket.closed == [(TRY_AGAIN_LATER, "unavailable")]
+    assert await reading == []
+
+
+async def _all_of(stream: AsyncIterator[str]) -> list[str]:
+    return [event async for event in stream]
+
+
 async def test_a_synchronous_host_is_told_that_it_cannot() -> None:
     auth = Doorward("memory:", secret="s" * 40, blocking=True)
     with pytest.raises(RuntimeError, match="synchronous"):

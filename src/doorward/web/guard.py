@@ -147,7 +147,7 @@ class Doorward(doorward.Doorward):
             _log.debug("a stream ends: %s", refusal.detail)
         finally:
             if guard is not None:
-                self.guards.end(guard)
+                self.release(guard)
             if following is not None:
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
@@ -155,13 +155,18 @@ class Doorward(doorward.Doorward):
                 await source.aclose()
 
     async def admit(self, connection: Connection, demands: Demands, *, bearer: Secret | None = None) -> Guard:
-        """Begin to guard a connection: ``guards.end`` it in any case.
+        """Begin to guard a connection: ``release`` it in any case.
 
         Raises:
             DoorwardError: why it may not be open.
         """
         principal = await self.assure(await _authenticate(self, connection, bearer), demands)
         return await self.guards.begin(principal, demands)
+
+    def release(self, guard: Guard) -> None:
+        """The connection is closed.  Whoever closes Doorward has released all."""
+        if self._guards is not None:
+            self._guards.end(guard)
 
     def refusal_of_websocket(self, error: DoorwardError) -> Exception:
         """What a framework closes a WebSocket by, where one may not be open.  Bare ASGI: the error itself."""
@@ -211,7 +216,7 @@ class Guarded:
         if task is None or guard is None:
             return False
         self._task = None  # from here on nobody is to be interrupted
-        self._auth.guards.end(guard)
+        self._auth.release(guard)
         if not self._interrupted:
             return False
         # As asyncio.timeout does it: where somebody else cancels as well, his is not swallowed.

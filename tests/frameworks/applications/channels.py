@@ -1,4 +1,4 @@
-"""The application on Django under ASGI with Channels, for a server that imports ``app``; Doorward is in its database."""
+"""The application on Django under ASGI, with Channels, for a server that imports ``app``; all is in one database."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
 from django.core.management import call_command
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import StreamingHttpResponse
 from django.urls import path
 
 from doorward.web.django.decorators import requires

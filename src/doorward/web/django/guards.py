@@ -10,6 +10,7 @@ import functools
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -48,11 +49,11 @@ def guard(
     revocation: Demand = "policy",
     anonymous: bool = False,
     token_first: bool = False,
-) -> App:
+) -> Any:
     """Keep the WebSockets of a consumer open for as long as their sessions stand.
 
     ``path("live/", guard(Live.as_asgi(), roles={"editor"}))``.  Around a ``URLRouter`` it stands where Channels'
-    ``AuthMiddlewareStack`` would: ``scope["user"]`` is Django's user, ``scope["doorward.principal"]`` the ``Principal``.
+    ``AuthMiddlewareStack`` would: ``scope["user"]`` is Django's user, ``scope["doorward.principal"]`` the principal.
 
     A WebSocket that may not be open is refused.  One that may be open no more is closed with the code 4401, or 1013
     where that cannot be told; the consumer's ``disconnect`` is called as for any that has gone, and what it sends from
@@ -66,6 +67,9 @@ def guard(
         revocation: ``immediate`` to close it, too, while nothing recent is known of who has signed out.
         anonymous: let in whoever has not signed in, too: the user is an ``AnonymousUser`` then, the principal None.
         token_first: accept it, and take its first message, a text, for an access token: a page can send no header.
+
+    Returns:
+        An ASGI application; without a type, since Django's ``path`` is declared for views alone.
 
     Raises:
         ValueError: where the route is declared: something is wanted of whoever has not signed in.
@@ -94,12 +98,12 @@ def guard(
             user = await sync_to_async(_user)(found.principal)
             await app({**scope, "doorward.principal": found.principal, "user": user}, between.receive, between.send)
         finally:
-            auth.guards.end(found)
+            auth.release(found)
             if not found.over.done():
                 closing.cancel()
             await asyncio.wait({closing})
 
-    # Channels asks it of whatever routes on.
+    # Channels asks it of whatever routes further.
     vars(guarded)["_path_routing"] = getattr(app, "_path_routing", False)
     return guarded
 
@@ -114,10 +118,12 @@ async def guarded_stream(
     revocation: Demand = "policy",
 ) -> AsyncGenerator[T, None]:
     """For a ``StreamingHttpResponse`` of an asynchronous view; see ``doorward.web.guard.Doorward.guarded_stream``."""
+    if not hasattr(request, "scope"):
+        raise RuntimeError("WSGI holds up a thread for each stream, and nobody could end it: serve it under ASGI")
+    # No credential is read from the query, which Django's test client has as text.
+    asked = SimpleNamespace(scope={**request.scope, "query_string": b""})
     auth = await _deployment_here()
-    return await auth.guarded_stream(
-        request, source, roles=roles, scopes=scopes, fresh=fresh, revocation=revocation
-    )
+    return await auth.guarded_stream(asked, source, roles=roles, scopes=scopes, fresh=fresh, revocation=revocation)
 
 
 async def _deployment_here() -> Doorward:
@@ -153,7 +159,7 @@ def _user(principal: Principal) -> AbstractBaseUser | AnonymousUser:
         close_old_connections()
     if user is None:
         return AnonymousUser()
-    user.backend = BACKEND  # type: ignore[attr-defined]  # as Django's own authenticate does
+    user.backend = BACKEND  # as Django's own authenticate does
     return user
 
 
