@@ -24,7 +24,7 @@ from doorward.web.django.conf import deployment, run
 from doorward.web.django.guards import guard, guarded_stream
 from doorward.web.django.users import user_of_account
 from doorward.web.guard import Doorward
-from tests.web.django.people import an_account, configured
+from tests.web.django.people import an_account, configured, forget_guards
 
 pytestmark = pytest.mark.anyio
 
@@ -34,9 +34,7 @@ async def in_memory() -> AsyncIterator[None]:
     """The project's deployment, and what stands beside it."""
     with configured(STRATEGY="jwt"):
         yield
-        for _, auth in guards._of_loops.values():
-            await auth.close()
-        guards._of_loops.clear()
+        await forget_guards()
 
 
 class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # has no types
