@@ -7,11 +7,12 @@ its account loses what was demanded; a token that is renewed meanwhile closes no
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from doorward import doorward
 from doorward.assurance import Demand, Demands
@@ -19,7 +20,7 @@ from doorward.errors import DoorwardError
 from doorward.principal import Principal
 from doorward.secret import Secret
 from doorward.sessions.guards import Guard, Guards
-from doorward.web.asgi import Receive, Scope, Send, authenticate_scope, close_code_of
+from doorward.web.asgi import Receive, Scope, Send, authenticate_scope, close_code_of, refuse_blocking
 
 T = TypeVar("T")
 
@@ -53,15 +54,24 @@ class BareWebSocket:
 
 
 class Doorward(doorward.Doorward):
-    """``doorward.Doorward`` with guards for connections that stay open."""
+    """``doorward.Doorward`` with guards for connections that stay open; what asynchronous frameworks have begins here.
+
+    Raises:
+        ConfigurationError: as ``doorward.Doorward``, and where it would hold up the event loop.
+    """
 
     _guards: Guards | None = None
+
+    if not TYPE_CHECKING:  # for whom the parameters stay as they are
+
+        @functools.wraps(doorward.Doorward.__init__)
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            refuse_blocking(self)
 
     @property
     def guards(self) -> Guards:
         """All connections that are under guard."""
-        if self.is_blocking:
-            raise RuntimeError("a synchronous host cannot watch connections: open Doorward without blocking=True")
         if self._guards is None:
             self._guards = Guards(self.deployment)
         return self._guards
