@@ -180,7 +180,7 @@ def _tokens(options: Options) -> list[Problem]:
                 " insecure_long_access_lifetime takes up to a day.",
             )
         )
-    if not isinstance(options.signing_algorithm, Algorithm):
+    if type(options.signing_algorithm) is not Algorithm:
         # A text that reads the same is none: nothing below, and nothing that makes keys, would know it for what it is.
         found.append(
             Problem(
