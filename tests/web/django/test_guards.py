@@ -18,6 +18,7 @@ from django.urls import path
 from doorward.accounts.model import Account
 from doorward.audit.model import Actor, Origin
 from doorward.errors import NotAuthenticated
+from doorward.testing.stage import rehearsal
 from doorward.web.asgi import SESSION_OVER
 from doorward.web.django import guards
 from doorward.web.django.conf import deployment, run
@@ -271,9 +272,19 @@ async def test_other_settings_are_another_deployment() -> None:
         assert not before.is_open
 
 
+async def test_what_a_rehearsal_keeps_is_kept_beside_it_too() -> None:
+    with configured(STRATEGY="jwt"):
+        before = deployment()
+        for _ in range(2):
+            with rehearsal(before):
+                account, token, _ = await somebody()
+                assert await Socket(token).opened() == f"{account.id} {account.id}"
+                await beside().close()
+
+
 async def test_a_loop_that_is_closed_is_forgotten() -> None:
     gone = asyncio.new_event_loop()
-    guards._of_loops[gone] = deployment(), Doorward("memory:", secret="s" * 40)
+    guards._of_loops[gone] = deployment()._store, Doorward("memory:", secret="s" * 40)
     gone.close()
     await Socket().connect()
     assert list(guards._of_loops) == [asyncio.get_running_loop()]

@@ -18,10 +18,10 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.handlers.asgi import ASGIRequest
 from django.db import close_old_connections
 
-from doorward import doorward
 from doorward.assurance import Demand, Demands
 from doorward.beside import beside
 from doorward.errors import DoorwardError, InvalidToken, NotAuthenticated, SessionEnded
+from doorward.ports import Store
 from doorward.principal import Principal
 from doorward.secret import Secret
 from doorward.sessions.guards import Guard
@@ -37,7 +37,8 @@ SAYS_WHO_WITHIN = timedelta(seconds=15)
 """How long a client may take for the message that says who it is."""
 
 _log = logging.getLogger(__name__)
-_of_loops: dict[asyncio.AbstractEventLoop, tuple[doorward.Doorward, Doorward]] = {}
+_of_loops: dict[asyncio.AbstractEventLoop, tuple[Store, Doorward]] = {}
+"""What stands beside the project's deployment in each event loop, and the store of which it was made."""
 
 
 def guard(
@@ -128,14 +129,15 @@ async def guarded_stream(
 
 async def _deployment_here() -> Doorward:
     """The project's deployment for this event loop.  It lasts as long as the loop: Django is told of no shutdown."""
-    synchronous, loop = deployment(), asyncio.get_running_loop()
+    other, loop = deployment(), asyncio.get_running_loop()
+    store = other._store  # noqa: SLF001 -- another one with other settings, and in a rehearsal
     before = _of_loops.get(loop)
-    if before is None or before[0] is not synchronous:
+    if before is None or before[0] is not store:
         for gone in [each for each in _of_loops if each.is_closed()]:
             del _of_loops[gone]
-        _of_loops[loop] = synchronous, beside(synchronous, Doorward)
+        _of_loops[loop] = store, beside(other, Doorward)
         if before is not None:
-            await before[1].close()  # settings were overridden
+            await before[1].close()
     return _of_loops[loop][1]
 
 
