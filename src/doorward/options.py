@@ -180,6 +180,15 @@ def _tokens(options: Options) -> list[Problem]:
                 " insecure_long_access_lifetime takes up to a day.",
             )
         )
+    if type(options.signing_algorithm) is not Algorithm:
+        # A text that reads the same is none: nothing below, and nothing that makes keys, would know it for what it is.
+        found.append(
+            Problem(
+                id="DW014",
+                message=f"signing_algorithm {options.signing_algorithm!r} is no Algorithm.",
+                remedy="Use Algorithm.ES256, RS256, EDDSA or HS256, of doorward.keys.model.",
+            )
+        )
     audiences = {options.token_audience, options.forward_audience or options.issuer}
     if options.signing_algorithm is Algorithm.HS256 and audiences != {options.issuer}:
         found.append(
