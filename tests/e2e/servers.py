@@ -82,7 +82,7 @@ class Server:
     def command(self, *arguments: str) -> Any:
         """What a command of the operator says in JSON."""
         done = subprocess.run(
-            [*COMMAND, *arguments, "--database", f"sqlite:///{self.database}"],
+            [*COMMAND, *arguments],
             cwd=self._folder,
             env=self._environment,
             stdin=subprocess.DEVNULL,
