@@ -12,10 +12,11 @@ import pytest
 
 from doorward.audit.model import Actor
 from doorward.errors import ConfigurationError, InvalidToken, NotAuthenticated, SessionEnded
+from doorward.http.problems import SESSION_OVER, TRY_AGAIN_LATER
 from doorward.keys.model import Algorithm
 from doorward.secret import Secret
 from doorward.testing import FakeClock
-from doorward.web.asgi import SESSION_OVER, TRY_AGAIN_LATER, AuthenticationMiddleware
+from doorward.web.asgi import AuthenticationMiddleware
 from doorward.web.fastapi import Doorward as FastApiDoorward
 from doorward.web.guard import BareWebSocket, Doorward
 from doorward.web.litestar import Doorward as LitestarDoorward

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from litestar import Litestar, Request, get
+from litestar import Litestar, Request, WebSocket, get, websocket
 from litestar.di import NamedDependency, Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
@@ -78,3 +78,20 @@ def test_the_document_says_where_nobody_is_needed_and_keeps_what_it_says_otherwi
         "/behind": [{"another": []}, {"doorward": []}],
     }
     assert document["components"]["securitySchemes"].keys() == {"another", "doorward"}
+
+
+async def test_a_guard_closes_a_websocket_by_the_code_that_says_why() -> None:
+    auth = Doorward("memory:", secret="s" * 40)
+    sent: list[Any] = []
+
+    @websocket("/live", guards=[auth.requires()])
+    async def live(socket: WebSocket[Any, Any, Any]) -> None: ...
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    app = Litestar([live], plugins=[auth.mount("/auth")])
+    scope: Any = {"type": "websocket", "path": "/live", "root_path": "", "query_string": b"", "headers": []}
+    async with app.lifespan():
+        await app(scope, None, send)  # type: ignore[arg-type]
+    assert sent == [{"type": "websocket.close", "code": 4401, "reason": "not_authenticated"}]

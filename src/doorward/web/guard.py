@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from doorward import doorward
 from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError
+from doorward.http.problems import close_code_of
 from doorward.principal import Principal
 from doorward.secret import Secret
 from doorward.sessions.guards import Guard, Guards
-from doorward.web.asgi import Receive, Scope, Send, authenticate_scope, close_code_of, refuse_blocking
+from doorward.web.asgi import Receive, Scope, Send, authenticate_scope, refuse_blocking
 
 T = TypeVar("T")
 

@@ -13,9 +13,10 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError
+from doorward.http.problems import close_code_of
 from doorward.principal import Principal
 from doorward.web import guard
-from doorward.web.asgi import AuthenticationMiddleware, DoorwardApp, authenticate_scope, close_code_of
+from doorward.web.asgi import AuthenticationMiddleware, DoorwardApp, authenticate_scope
 from doorward.web.litestar_principals import Connection, PrincipalsPlugin, Required, note, with_user
 
 __all__ = ["Doorward", "DoorwardPlugin"]

@@ -10,6 +10,8 @@ from litestar import Request, Response
 from litestar.config.app import AppConfig
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
+from litestar.enums import ScopeType
+from litestar.exceptions import WebSocketException
 from litestar.handlers import HTTPRouteHandler
 from litestar.handlers.base import BaseRouteHandler
 from litestar.openapi.spec import Components, SecurityRequirement, SecurityScheme
@@ -20,7 +22,7 @@ from litestar.types import ASGIApp
 from doorward.errors import DoorwardError, InvalidToken, NotAuthenticated, SessionEnded
 from doorward.http.message import Request as OurRequest
 from doorward.http.message import join_headers
-from doorward.http.problems import problem_of
+from doorward.http.problems import close_code_of, problem_of
 from doorward.principal import Principal
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -43,7 +45,12 @@ class Required:
         self._permit = permit
 
     async def __call__(self, connection: Connection, _handler: BaseRouteHandler) -> None:
-        note(connection, await self._permit(connection))
+        try:
+            note(connection, await self._permit(connection))
+        except DoorwardError as refusal:
+            if connection.scope["type"] != ScopeType.WEBSOCKET:
+                raise
+            raise WebSocketException(detail=refusal.code, code=close_code_of(refusal)) from refusal
 
 
 def note(connection: Connection, principal: Principal) -> None:

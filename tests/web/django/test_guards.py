@@ -18,8 +18,8 @@ from django.urls import path
 from doorward.accounts.model import Account
 from doorward.audit.model import Actor, Origin
 from doorward.errors import NotAuthenticated
+from doorward.http.problems import SESSION_OVER
 from doorward.testing.stage import rehearsal
-from doorward.web.asgi import SESSION_OVER
 from doorward.web.django import guards
 from doorward.web.django.conf import deployment, run
 from doorward.web.django.guards import guard, guarded_stream

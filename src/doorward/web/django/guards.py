@@ -21,11 +21,12 @@ from django.db import close_old_connections
 from doorward.assurance import Demand, Demands
 from doorward.beside import beside
 from doorward.errors import DoorwardError, InvalidToken, NotAuthenticated, SessionEnded
+from doorward.http.problems import close_code_of
 from doorward.ports import Store
 from doorward.principal import Principal
 from doorward.secret import Secret
 from doorward.sessions.guards import Guard
-from doorward.web.asgi import App, Message, Receive, Scope, Send, close_code_of
+from doorward.web.asgi import App, Message, Receive, Scope, Send
 from doorward.web.django.conf import deployment
 from doorward.web.django.signing_in import BACKEND
 from doorward.web.django.users import user_of
