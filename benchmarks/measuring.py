@@ -151,24 +151,35 @@ def publish(
         versions: of what is elsewhere.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
-    machine = {
-        "measured": datetime.now(UTC).date().isoformat(),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        **{package: version(package) for package in packages},
-        **(versions or {}),
-    }
+    machine = measured_on(packages, versions)
     numbers = {"machine": machine, "parts": [asdict(part) for part in parts]}
     (run.folder / f"{name}.json").write_text(json.dumps(numbers, indent=1) + "\n")
     _draw(parts, run.folder / f"{name}.svg")
     page = [f"# {title}", "", about.strip(), "", f"![{title}]({name}.svg)", ""]
     for part in parts:
         page += [f"## {part.title}", "", *_table(part), ""]
-    page += ["## Measured on", "", ", ".join(f"{what} {value}" for what, value in machine.items()) + ".", ""]
-    page += [f"Made by `python3 dev.py bench {name}`; every round is in [{name}.json]({name}.json).", ""]
+    page += closing(name, machine)
     (run.folder / f"{name}.md").write_text("\n".join(page))
     tell("")
     print(f"wrote {name}.md, {name}.json and {name}.svg to {os.path.relpath(run.folder)}", flush=True)
+
+
+def measured_on(packages: Sequence[str], versions: Mapping[str, str] | None = None) -> dict[str, str]:
+    """When and on what, and the versions that matter: of packages here, and of what is elsewhere."""
+    return {
+        "measured": datetime.now(UTC).date().isoformat(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        **{package: version(package) for package in packages},
+        **(versions or {}),
+    }
+
+
+def closing(name: str, machine: Mapping[str, str]) -> list[str]:
+    """The end of a page: on what it was measured, and how it is made again."""
+    told = ", ".join(f"{what} {value}" for what, value in machine.items())
+    again = f"Made by `python3 dev.py bench {name}`; every round is in [{name}.json]({name}.json)."
+    return ["## Measured on", "", f"{told}.", "", again, ""]
 
 
 def _table(part: Part) -> list[str]:

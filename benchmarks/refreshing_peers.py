@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from benchmarks.serving import NODE_PEERS, PEERS, Way, asgi, node, wsgi
+from benchmarks.installed import has_node_peers, has_python_peers, versions_in_node, versions_in_python
+from benchmarks.serving import Way, asgi, node, wsgi
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
@@ -85,12 +84,6 @@ TOOLKIT = Refresher(
     exchange=_TOOLKIT,
     packages=("django-oauth-toolkit", "oauthlib", "django"),
 )
-TOOLKIT_GRACE = Refresher(
-    name="django-oauth-toolkit, grace",
-    way=_django("toolkit", GRACE="10"),
-    exchange=_TOOLKIT,
-    packages=TOOLKIT.packages,
-)
 FLASK_SECURITY = Refresher(
     name="Flask-Security",
     way=lambda name, settings: wsgi(name, "refreshing_flask_security", peer=True, settings=settings),
@@ -116,22 +109,13 @@ NOTHING = Refresher(name="nothing done", way=_doorward("nothing"), exchange=_OAU
 
 def installed(refresher: Refresher) -> bool:
     """Whether it can be started here."""
-    python = PEERS.exists() or not refresher.packages
-    return python and all((NODE_PEERS / "node_modules" / name).exists() for name in refresher.node_packages)
+    python = has_python_peers() or not refresher.packages
+    return python and (has_node_peers() or not refresher.node_packages)
 
 
 def versions_of(refreshers: Iterable[Refresher]) -> dict[str, str]:
     """Of the peers' packages, as they are installed."""
     there = [each for each in refreshers if installed(each)]
-    wanted = list(dict.fromkeys(name for each in there for name in each.packages))
-    script = (
-        "import json, sys; from importlib.metadata import version; print(json.dumps([*map(version, sys.argv[1:])]))"
-    )
-    found: dict[str, str] = {}
-    if wanted:
-        told = subprocess.run([PEERS, "-c", script, *wanted], text=True, capture_output=True, check=True).stdout
-        found = {f"{name} (peers)": each for name, each in zip(wanted, json.loads(told), strict=True)}
-    for name in dict.fromkeys(name for each in there for name in each.node_packages):
-        package = NODE_PEERS / "node_modules" / name / "package.json"
-        found[f"{name} (peers)"] = json.loads(package.read_text())["version"]
-    return found
+    python = dict.fromkeys(name for each in there for name in each.packages)
+    node_packages = dict.fromkeys(name for each in there for name in each.node_packages)
+    return versions_in_python(*python) | (versions_in_node(*node_packages) if node_packages else {})
