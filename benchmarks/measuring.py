@@ -178,7 +178,7 @@ def measured_on(packages: Sequence[str], versions: Mapping[str, str] | None = No
 def closing(name: str, machine: Mapping[str, str]) -> list[str]:
     """The end of a page: on what it was measured, and how it is made again."""
     told = ", ".join(f"{what} {value}" for what, value in machine.items())
-    again = f"Made by `python3 dev.py bench {name}`; every round is in [{name}.json]({name}.json)."
+    again = f"Made by `python3 dev.py bench {name}`; the numbers are in [{name}.json]({name}.json)."
     return ["## Measured on", "", f"{told}.", "", again, ""]
 
 
