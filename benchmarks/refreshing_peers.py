@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from benchmarks.installed import has_node_peers, has_python_peers, versions_in_node, versions_in_python
-from benchmarks.serving import Way, asgi, node, wsgi
+from benchmarks.serving import HERE, Way, asgi, node, wsgi
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
@@ -104,6 +105,16 @@ FASTAPI_USERS = Refresher(
 )
 DOORWARD = Refresher(name="Doorward", way=_doorward("doorward"), exchange=_OAUTH)
 DOORWARD_EACH_TIME = Refresher(name="Doorward", way=_doorward("doorward", GRACE="0"), exchange=_OAUTH)
+SERVED_EACH_TIME = Refresher(
+    name="doorward serve",
+    way=lambda name, settings: Way(
+        name=name,
+        command=(sys.executable, str(HERE / "applications" / "refreshing_server.py")),
+        settings={**settings, "GRACE": "0"},
+        ready="/healthz",
+    ),
+    exchange=_OAUTH,
+)
 NOTHING = Refresher(name="nothing done", way=_doorward("nothing"), exchange=_OAUTH)
 
 

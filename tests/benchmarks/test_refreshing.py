@@ -11,7 +11,7 @@ from benchmarks import refreshing
 from benchmarks.callers import Plan as InProcess
 from benchmarks.measuring import Run
 from benchmarks.refreshing import Plan, publish_parts
-from benchmarks.refreshing_peers import DOORWARD_EACH_TIME
+from benchmarks.refreshing_peers import SERVED_EACH_TIME
 from benchmarks.rotations import on_postgres, on_redis, on_sqlite
 from tests.postgres import PostgresServer
 from tests.valkey import ValkeyServer
@@ -38,7 +38,7 @@ async def test_refreshing_over_http_rotates_with_every_request(
     postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(refreshing, "a_database", lambda server: server.emptied())
-    (part,) = await refreshing.over_http(postgres, tmp_path, [DOORWARD_EACH_TIME], Plan(at_once=(2,), rounds=1))
+    (part,) = await refreshing.over_http(postgres, tmp_path, [SERVED_EACH_TIME], Plan(at_once=(2,), rounds=1))
     (way,) = part.measured
     assert way.median > 0
     ((rotations, used),) = postgres.run(
