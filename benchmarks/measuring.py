@@ -185,21 +185,31 @@ def write_page(
         versions: of what is elsewhere.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
-    machine = {
+    machine = measured_on(packages, versions)
+    (run.folder / f"{name}.json").write_text(json.dumps({"machine": machine, **numbers}, indent=1) + "\n")
+    draw(run.folder / f"{name}.svg")
+    page = [f"# {title}", "", about.strip(), "", f"![{title}]({name}.svg)", "", *body, *closing(name, machine)]
+    (run.folder / f"{name}.md").write_text("\n".join(page))
+    tell("")
+    print(f"wrote {name}.md, {name}.json and {name}.svg to {os.path.relpath(run.folder)}", flush=True)
+
+
+def measured_on(packages: Sequence[str], versions: Mapping[str, str] | None = None) -> dict[str, str]:
+    """When and on what, and the versions that matter: of packages here, and of what is elsewhere."""
+    return {
         "measured": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         **{package: version(package) for package in packages},
         **(versions or {}),
     }
-    (run.folder / f"{name}.json").write_text(json.dumps({"machine": machine, **numbers}, indent=1) + "\n")
-    draw(run.folder / f"{name}.svg")
-    page = [f"# {title}", "", about.strip(), "", f"![{title}]({name}.svg)", "", *body]
-    page += ["## Measured on", "", ", ".join(f"{what} {value}" for what, value in machine.items()) + ".", ""]
-    page += [f"Made by `python3 dev.py bench {name}`; its numbers are in [{name}.json]({name}.json).", ""]
-    (run.folder / f"{name}.md").write_text("\n".join(page))
-    tell("")
-    print(f"wrote {name}.md, {name}.json and {name}.svg to {os.path.relpath(run.folder)}", flush=True)
+
+
+def closing(name: str, machine: Mapping[str, str]) -> list[str]:
+    """The end of a page: on what it was measured, and how it is made again."""
+    told = ", ".join(f"{what} {value}" for what, value in machine.items())
+    again = f"Made by `python3 dev.py bench {name}`; the numbers are in [{name}.json]({name}.json)."
+    return ["## Measured on", "", f"{told}.", "", again, ""]
 
 
 def _table(part: Part) -> list[str]:

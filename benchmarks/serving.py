@@ -49,12 +49,14 @@ class Way:
         command: that serves; ``{port}`` in it is the port.
         way: which of the ways that the application knows.
         settings: what else it is told.
+        ready: the path that it answers with 200 once it serves.
     """
 
     name: str
     command: Sequence[str]
     way: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
+    ready: str = "/"
 
 
 def asgi(name: str, module: str, *, way: str = "", peer: bool = False, settings: Mapping[str, str] = NOTHING) -> Way:
@@ -167,7 +169,7 @@ def _started(way: Way) -> Iterator[Callable[[], Server]]:
             )
 
         def wait() -> Server:
-            _until_it_answers(process, port, log)
+            _until_it_answers(process, port, log, ready=way.ready)
             lines = credential.read_text().splitlines() if credential.exists() else []
             headers = dict(line.split(": ", 1) for line in lines[:1])
             return Server(port=port, pid=process.pid, headers=headers, callers=credential if len(lines) > 1 else None)
@@ -183,11 +185,11 @@ def _started(way: Way) -> Iterator[Callable[[], Server]]:
                 process.wait()
 
 
-def _until_it_answers(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _until_it_answers(process: subprocess.Popen[bytes], port: int, log: Path, *, ready: str) -> None:
     waiting_until = time.monotonic() + READY_WITHIN_SECONDS
     while time.monotonic() < waiting_until and process.poll() is None:
         try:
-            if Server(port=port, pid=process.pid, headers={}).ask("/", {})[0] == 200:
+            if Server(port=port, pid=process.pid, headers={}).ask(ready, {})[0] == 200:
                 return
         except OSError:
             pass
