@@ -48,12 +48,14 @@ class Way:
         command: that serves; ``{port}`` in it is the port.
         way: which of the ways that the application knows.
         settings: what else it is told.
+        answers_at: the path that it answers once it serves.
     """
 
     name: str
     command: Sequence[str]
     way: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
+    answers_at: str = "/"
 
 
 def asgi(name: str, module: str, *, way: str = "", peer: bool = False, settings: Mapping[str, str] = NOTHING) -> Way:
@@ -164,7 +166,7 @@ def _started(way: Way) -> Iterator[Callable[[], Server]]:
             )
 
         def wait() -> Server:
-            _until_it_answers(process, port, log)
+            _until_it_answers(process, port, way.answers_at, log)
             headers = dict([credential.read_text().split(": ", 1)]) if credential.exists() else {}
             return Server(port=port, pid=process.pid, headers=headers)
 
@@ -179,11 +181,11 @@ def _started(way: Way) -> Iterator[Callable[[], Server]]:
                 process.wait()
 
 
-def _until_it_answers(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _until_it_answers(process: subprocess.Popen[bytes], port: int, path: str, log: Path) -> None:
     waiting_until = time.monotonic() + READY_WITHIN_SECONDS
     while time.monotonic() < waiting_until and process.poll() is None:
         try:
-            if Server(port=port, pid=process.pid, headers={}).ask("/", {})[0] == 200:
+            if Server(port=port, pid=process.pid, headers={}).ask(path, {})[0] == 200:
                 return
         except OSError:
             pass
@@ -201,6 +203,42 @@ def _free_port() -> int:
 # Load
 
 
+def wrk(
+    address: str,
+    *,
+    seconds: int,
+    headers: Mapping[str, str],
+    connections: int = CONNECTIONS,
+    body: str | None = None,
+    pause_ms: int = 0,
+) -> dict[str, int]:
+    """What wrk found in a run: see ``report.lua``.  Raises AssertionError where a request went wrong.
+
+    Args:
+        address: what is asked.
+        seconds: whole ones; how long.
+        headers: of every request.
+        connections: each of which sends the next request once the last is answered.
+        body: is posted; without one it is a GET.
+        pause_ms: how long each connection rests between an answer and its next request.
+    """
+    told = {"PAUSE_MS": str(pause_ms)} | ({} if body is None else {"BODY": body})
+    lines = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
+    # What hashes a password in the loop makes others wait for longer than the two seconds that wrk would.
+    load = ("-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "30s", "-s", str(HERE / "report.lua"))
+    done = subprocess.run(
+        ["wrk", *load, *lines, address],
+        env=os.environ | told,
+        text=True,
+        capture_output=True,
+        check=True,
+        timeout=seconds + 60,
+    )
+    report: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    assert not report["wrong"], f"{report['wrong']} of {report['requests']} requests to {address} went wrong"
+    return report
+
+
 @dataclass(slots=True, kw_only=True)
 class Load:
     """What wrk found at one server, round by round."""
@@ -212,7 +250,7 @@ class Load:
     async def measure(self) -> float:
         """Requests a second, once."""
         before = self.server.core_seconds()
-        report = await asyncio.to_thread(self._run)
+        report = await asyncio.to_thread(wrk, self.server.address, seconds=self.seconds, headers=self.server.headers)
         spent = self.server.core_seconds() - before
         self.found.append(
             {
@@ -222,20 +260,6 @@ class Load:
             }
         )
         return report["requests"] * 1_000_000 / report["duration"]
-
-    def _run(self) -> dict[str, int]:
-        headers = [part for name, value in self.server.headers.items() for part in ("-H", f"{name}: {value}")]
-        load = ("-t", "1", "-c", str(CONNECTIONS), "-d", f"{self.seconds}s", "-s", str(HERE / "report.lua"))
-        done = subprocess.run(
-            ["wrk", *load, *headers, self.server.address],
-            text=True,
-            capture_output=True,
-            check=True,
-            timeout=self.seconds + 30,
-        )
-        report: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
-        assert not report["wrong"], f"{report['wrong']} of {report['requests']} requests went wrong"
-        return report
 
     def beside(self) -> dict[str, float]:
         """The medians of what was found beside requests a second; the first round does not count."""
