@@ -69,7 +69,8 @@ class SigningIn:
     me: str = "/me"
 
 
-def _doorward() -> SigningIn:
+def by_doorward() -> SigningIn:
+    """``doorward serve``, where nobody has signed up yet."""
     command = (sys.executable, "-c", "from doorward.cli import main; main()", "serve", "--port", "{port}")
     settings = {"DOORWARD_RATE_LIMITS": "off", "DOORWARD_SECRET": "the secret of a deployment in benchmarks"}
     way = Way(name="Doorward", command=command, settings=settings, answers_at="/readyz")
@@ -77,7 +78,8 @@ def _doorward() -> SigningIn:
     return SigningIn(way=way, path="/v1/sessions", body=body, headers=_JSON, me="/v1/sessions/current")
 
 
-def _peers() -> list[SigningIn]:
+def by_peers() -> list[SigningIn]:
+    """Those that are installed."""
     form = "username={}&password=" + _PASSWORD.replace(" ", "+")
     csrf = {"Cookie": f"csrftoken={_CSRF}", "X-CSRFToken": _CSRF}
     found = []
@@ -199,8 +201,9 @@ class Raw:
         return await asyncio.to_thread(self._run)
 
     def _run(self) -> float:
-        argon2, password, done = Argon2(self.parameters), Secret(_OWN_PASSWORD), []
+        argon2, password = Argon2(self.parameters), Secret(_OWN_PASSWORD)
         password_hash = argon2.hash(password)
+        done: list[None] = []
 
         def work() -> None:
             while time.perf_counter() - begun < self.seconds:
@@ -254,7 +257,7 @@ def main(run: Run) -> None:
     if shutil.which("wrk") is None:
         print("Not installed: wrk; signing in is not measured.", file=sys.stderr)
         return
-    publish_parts(run, asyncio.run(measured([_doorward(), *_peers()], QUICK if run.quick else Plan())))
+    publish_parts(run, asyncio.run(measured([by_doorward(), *by_peers()], QUICK if run.quick else Plan())))
 
 
 def publish_parts(run: Run, parts: Sequence[Part]) -> None:
