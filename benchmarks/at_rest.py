@@ -59,9 +59,9 @@ def in_postgres(address: str, statements: Sequence[str], table: str, count: int)
     """Bytes a session of a table that holds one, once it holds so many; with all its indexes."""
     with psycopg.connect(address, autocommit=True) as connection:
         for statement in statements:
-            connection.execute(statement, {"count": count})  # type: ignore[arg-type]  # all of them written above
+            connection.execute(statement, {"count": count})
         connection.execute("VACUUM ANALYZE")
-        size = connection.execute("SELECT count(*), pg_total_relation_size(%s) FROM " + table, [table]).fetchone()  # type: ignore[arg-type]
+        size = connection.execute("SELECT count(*), pg_total_relation_size(%s) FROM " + table, [table]).fetchone()
     assert size is not None
     assert size[0] == count, size
     return float(size[1] / count)
