@@ -15,6 +15,7 @@ from uuid import uuid4
 import psycopg
 import redis
 
+from benchmarks.installed import has_node_peers
 from benchmarks.measuring import Measured, tell
 from benchmarks.serving import HERE, NODE_PEERS, node_binary
 
@@ -124,7 +125,7 @@ def peers_at_rest(counts: Sequence[int], *, new_database: Callable[[], str], val
         _by_django(postgres, valkey)
         tell_of("Django", "PostgreSQL", count, in_postgres(postgres, [_DJANGO], "django_session", count))
         tell_of("Django", "Redis", count, in_redis(valkey, count))
-        if not (NODE_PEERS / "node_modules").exists():
+        if not has_node_peers():
             continue
         _empty(valkey)
         _by_node("express_at_rest.mjs", valkey)

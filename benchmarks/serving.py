@@ -41,7 +41,8 @@ class Way:
     """One application, which is a process that serves on the port that it is told.
 
     It is told by its surroundings: ``WAY``; ``CREDENTIAL``, a file to write the header to that a signed-in caller
-    sends; ``PORT``, for those whose command does not say it; and what is in ``settings``.
+    sends, or one in each line where several callers have one each; ``PORT``, for those whose command does not say it;
+    and what is in ``settings``.
 
     Args:
         name: for people.
@@ -99,11 +100,13 @@ class Server:
         port: on loopback.
         pid: of its first process.
         headers: that a signed-in caller sends.
+        callers: a file with the header of another one in each line, where there are several.
     """
 
     port: int
     pid: int
     headers: Mapping[str, str]
+    callers: Path | None = None
 
     @property
     def address(self) -> str:
@@ -172,8 +175,9 @@ def _started(way: Way) -> Iterator[Callable[[], Server]]:
 
         def wait() -> Server:
             _until_it_answers(process, port, way.answers_at, log)
-            headers = dict([credential.read_text().split(": ", 1)]) if credential.exists() else {}
-            return Server(port=port, pid=process.pid, headers=headers)
+            lines = credential.read_text().splitlines() if credential.exists() else []
+            headers = dict(line.split(": ", 1) for line in lines[:1])
+            return Server(port=port, pid=process.pid, headers=headers, callers=credential if len(lines) > 1 else None)
 
         try:
             yield wait
@@ -216,6 +220,7 @@ def wrk(
     connections: int = CONNECTIONS,
     body: str | None = None,
     pause_ms: int = 0,
+    callers: Path | None = None,
 ) -> dict[str, int]:
     """What wrk found in a run: see ``report.lua``.  Raises AssertionError where a request went wrong.
 
@@ -226,13 +231,14 @@ def wrk(
         connections: each of which sends the next request once the last is answered.
         body: is posted; without one it is a GET.
         pause_ms: how long each connection rests between an answer and its next request.
+        callers: a file with the header of another caller in each line, who take turns.
     """
     told = {"PAUSE_MS": str(pause_ms)} | ({} if body is None else {"BODY": body})
     lines = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
     # What hashes a password in the loop makes others wait for longer than the two seconds that wrk would.
     load = ("-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "30s", "-s", str(HERE / "report.lua"))
     done = subprocess.run(
-        ["wrk", *load, *lines, address],
+        ["wrk", *load, *lines, address, *(("--", str(callers)) if callers else ())],
         env=os.environ | told,
         text=True,
         capture_output=True,
@@ -246,16 +252,24 @@ def wrk(
 
 @dataclass(slots=True, kw_only=True)
 class Load:
-    """What wrk found at one server, round by round."""
+    """What wrk found at one server, round by round.
+
+    Args:
+        server: that is asked.
+        seconds: how long a round takes; wrk counts in whole ones.
+        first: how long the first one takes, which does not count: some runtimes compile what they find to be used.
+    """
 
     server: Server
     seconds: int
+    first: int | None = None
     found: list[dict[str, float]] = field(default_factory=list)
 
     async def measure(self) -> float:
         """Requests a second, once."""
+        seconds = self.seconds if self.found or self.first is None else self.first
         before = self.server.core_seconds()
-        report = await asyncio.to_thread(wrk, self.server.address, seconds=self.seconds, headers=self.server.headers)
+        report = await asyncio.to_thread(self._run, seconds)
         spent = self.server.core_seconds() - before
         self.found.append(
             {
@@ -265,6 +279,10 @@ class Load:
             }
         )
         return report["requests"] * 1_000_000 / report["duration"]
+
+    def _run(self, seconds: int) -> dict[str, int]:
+        server = self.server
+        return wrk(server.address, seconds=seconds, headers=server.headers, callers=server.callers)
 
     def beside(self) -> dict[str, float]:
         """The medians of what was found beside requests a second; the first round does not count."""

