@@ -48,11 +48,13 @@ class Measured:
         name: for people.
         rounds: what is compared.
         beside: medians of what else there is to tell, by what it is.
+        to: the way of the same part that its ratio is to; the first one, where nothing is said.
     """
 
     name: str
     rounds: tuple[float, ...]
     beside: Mapping[str, float] = field(default_factory=dict)
+    to: str | None = None
 
     @property
     def median(self) -> float:
@@ -61,11 +63,16 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Ways that are compared with one another: a table and a group of bars.  The first one counts as 1."""
+    """Ways that are compared with one another: a table and a group of bars."""
 
     title: str
     measured: tuple[Measured, ...]
     unit: str = "a second"
+
+    def ratio(self, way: Measured) -> float:
+        """How its median compares with that of the way that its ratio is to, which counts as 1."""
+        to = next((each for each in self.measured if each.name == way.to), self.measured[0])
+        return way.median / to.median if to.median else float("nan")
 
 
 async def in_turns(
@@ -212,18 +219,25 @@ def closing(name: str, machine: Mapping[str, str]) -> list[str]:
     return ["## Measured on", "", f"{told}.", "", again, ""]
 
 
+def write_number(value: float) -> str:
+    """A number for people: whole where it is large, else by three digits."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def _table(part: Part) -> list[str]:
-    first = part.measured[0].median or float("nan")
-    beside = part.measured[0].beside
+    beside = list(part.measured[0].beside)
     return [
         f"| {part.title} | {part.unit}: median | least | most | ratio |" + "".join(f" {what} |" for what in beside),
         "| --- | ---: | ---: | ---: | ---: |" + " ---: |" * len(beside),
-        *(
-            f"| {way.name} | {way.median:,.0f} | {min(way.rounds):,.0f} | {max(way.rounds):,.0f} |"
-            f" {way.median / first:.2f} |" + "".join(f" {way.beside[what]:,.0f} |" for what in beside)
-            for way in part.measured
-        ),
+        *(_row(part, way, beside) for way in part.measured),
     ]
+
+
+def _row(part: Part, way: Measured, beside: Sequence[str]) -> str:
+    numbers = map(write_number, (way.median, min(way.rounds), max(way.rounds)))
+    ratio = f"{part.ratio(way):.2f}" + (f" of {way.to}" if way.to else "")
+    cells = (way.name, *numbers, ratio, *(write_number(way.beside[what]) for what in beside))
+    return f"| {' | '.join(cells)} |"
 
 
 def _draw(parts: Sequence[Part], file: Path) -> None:
@@ -240,7 +254,7 @@ def _draw(parts: Sequence[Part], file: Path) -> None:
             [max(way.rounds) - way.median for way in part.measured],
         ]
         bars = axes.barh([way.name for way in part.measured], medians, xerr=spread, color="#4477aa", height=0.6)
-        axes.bar_label(bars, labels=[f"{value:,.0f}" for value in medians], padding=4, fontsize=8)
+        axes.bar_label(bars, labels=[write_number(value) for value in medians], padding=4, fontsize=8)
         axes.set_title(f"{part.title} ({part.unit})", fontsize=9, loc="left")
         axes.invert_yaxis()
         axes.margins(x=0.12)

@@ -131,6 +131,11 @@ class Server:
         except OSError:
             return 0.0
 
+    def memory(self) -> int:
+        """Bytes that its processes hold, each page that they share counted once."""
+        told = (Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in _family(self.pid))
+        return sum(1024 * int(text.partition("\nPss:")[2].split()[0]) for text in told)
+
 
 def _family(pid: int) -> Iterator[int]:
     yield pid
@@ -193,7 +198,7 @@ def _until_it_answers(process: subprocess.Popen[bytes], port: int, log: Path, *,
                 return
         except OSError:
             pass
-        time.sleep(0.05)
+        time.sleep(0.01)
     raise RuntimeError(f"the server does not answer:\n{log.read_text()}")
 
 
@@ -205,6 +210,44 @@ def _free_port() -> int:
 
 
 # Load
+
+
+def wrk(
+    address: str,
+    *,
+    seconds: int,
+    headers: Mapping[str, str],
+    connections: int = CONNECTIONS,
+    body: str | None = None,
+    pause_ms: int = 0,
+    callers: Path | None = None,
+) -> dict[str, int]:
+    """What wrk found in a run: see ``report.lua``.  Raises AssertionError where a request went wrong.
+
+    Args:
+        address: what is asked.
+        seconds: whole ones; how long.
+        headers: of every request.
+        connections: each of which sends the next request once the last is answered.
+        body: is posted; without one it is a GET.
+        pause_ms: how long each connection rests between an answer and its next request.
+        callers: a file with the header of another caller in each line, who take turns.
+    """
+    told = {"PAUSE_MS": str(pause_ms)} | ({} if body is None else {"BODY": body})
+    lines = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
+    # What hashes a password in the loop makes others wait for longer than the two seconds that wrk would.
+    load = ("-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "30s", "-s", str(HERE / "report.lua"))
+    done = subprocess.run(
+        ["wrk", *load, *lines, address, *(("--", str(callers)) if callers else ())],
+        env=os.environ | told,
+        text=True,
+        capture_output=True,
+        check=True,
+        timeout=seconds + 60,
+    )
+    report: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    assert not report["wrong"], f"{report['wrong']} of {report['requests']} requests to {address} went wrong"
+    return report
 
 
 @dataclass(slots=True, kw_only=True)
@@ -238,19 +281,8 @@ class Load:
         return report["requests"] * 1_000_000 / report["duration"]
 
     def _run(self, seconds: int) -> dict[str, int]:
-        headers = [part for name, value in self.server.headers.items() for part in ("-H", f"{name}: {value}")]
-        load = ("-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds}s", "-s", str(HERE / "report.lua"))
-        callers = () if self.server.callers is None else ("--", str(self.server.callers))
-        done = subprocess.run(
-            ["wrk", *load, *headers, self.server.address, *callers],
-            text=True,
-            capture_output=True,
-            check=True,
-            timeout=seconds + 30,
-        )
-        report: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
-        assert not report["wrong"], f"{report['wrong']} of {report['requests']} requests went wrong"
-        return report
+        server = self.server
+        return wrk(server.address, seconds=seconds, headers=server.headers, callers=server.callers)
 
     def beside(self) -> dict[str, float]:
         """The medians of what was found beside requests a second; the first round does not count."""

@@ -35,6 +35,7 @@ def home(_: HttpRequest) -> JsonResponse:
 
 
 if WAY == "sessions":
+    from django.contrib.auth.views import LoginView
     from django.test import Client
 
     def me(request: HttpRequest) -> HttpResponse:
@@ -64,4 +65,6 @@ else:
     hand_over(f"Authorization: Bearer {AccessToken.for_user(user)}")
 
 urlpatterns = [path("", home), path("me", me)]
+if WAY == "sessions":
+    urlpatterns.append(path("login", LoginView.as_view(next_page="/")))
 app = get_wsgi_application()

@@ -74,7 +74,8 @@ def by_database(found: Annotated[AccessTokenDatabase, Depends(tokens)]) -> Datab
 backend = AuthenticationBackend(
     name=WAY, transport=BearerTransport(tokenUrl="login"), get_strategy=by_jwt if WAY == "jwt" else by_database
 )
-signed_in = FastAPIUsers[User, uuid.UUID](manager, [backend]).current_user(active=True)
+peer = FastAPIUsers[User, uuid.UUID](manager, [backend])
+signed_in = peer.current_user(active=True)
 
 
 @asynccontextmanager
@@ -90,6 +91,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
+app.include_router(peer.get_auth_router(backend))
 
 
 @app.get("/")
