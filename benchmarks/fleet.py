@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from doorward.blocking import run_blocking
 from doorward.doorward import Doorward
 from doorward.revocation.freshness import boot_seconds
 from tests.e2e.balancer import Balancer
-from tests.e2e.servers import COMPILED, SECRET, Server, sign_in, sign_up
+from tests.e2e.servers import SECRET, Server, sign_in, sign_up
 from tests.e2e.watcher import AUDIENCE
 from tests.postgres import a_postgres
 
@@ -73,7 +72,6 @@ class Verifiers:
             await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "benchmarks.fleet_verifiers", str(share), issuer, credential),
                 cwd=ROOT,
-                env=os.environ | COMPILED,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -20,7 +19,7 @@ from doorward.blocking import run_blocking
 from doorward.doorward import Doorward
 from doorward.revocation.freshness import boot_seconds
 from tests.e2e.balancer import Balancer
-from tests.e2e.servers import COMPILED, ROOT, SECRET, Server, current, sign_in, sign_up
+from tests.e2e.servers import ROOT, SECRET, Server, current, sign_in, sign_up
 from tests.e2e.watcher import AUDIENCE
 from tests.postgres import PostgresServer
 
@@ -45,7 +44,6 @@ class Service:
             await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "tests.e2e.watcher", kind, issuer, credential, str(MAX_STALENESS)),
                 cwd=ROOT,
-                env=os.environ | COMPILED,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
             )
