@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from benchmarks.measuring import ROOT, Run, tell, write_page
 from doorward.revocation.freshness import boot_seconds
 from doorward.stores import migrate
 from tests.e2e.balancer import Balancer
-from tests.e2e.servers import COMPILED, Server, sign_in, sign_up
+from tests.e2e.servers import Server, sign_in, sign_up
 from tests.e2e.watcher import AUDIENCE
 from tests.postgres import a_postgres
 from tests.valkey import a_valkey
@@ -117,7 +116,6 @@ class Verifiers:
             await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "benchmarks.fleet_verifiers", str(share), issuer, credential),
                 cwd=ROOT,
-                env=os.environ | COMPILED,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
             )

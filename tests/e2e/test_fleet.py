@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -17,7 +16,7 @@ import pytest
 
 from doorward.revocation.freshness import boot_seconds
 from tests.e2e.balancer import Balancer
-from tests.e2e.servers import COMPILED, ROOT, Server, current, sign_in, sign_up
+from tests.e2e.servers import ROOT, Server, current, sign_in, sign_up
 from tests.e2e.watcher import AUDIENCE
 from tests.postgres import PostgresServer
 from tests.valkey import ValkeyServer
@@ -43,7 +42,6 @@ class Service:
             await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "tests.e2e.watcher", kind, issuer, credential, str(MAX_STALENESS)),
                 cwd=ROOT,
-                env=os.environ | COMPILED,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
             )

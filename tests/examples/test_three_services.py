@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.servers import COMPILED, free_port
+from tests.e2e.servers import free_port
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "three_services"
 PORTS = range(8000, 8004)
@@ -42,7 +42,7 @@ class Shell:
         self.rows = [(method, url, (int(ada), int(bo))) for method, url, ada, bo in _ROW.findall(page)]
         bare = {name: value for name, value in os.environ.items() if not name.startswith("DOORWARD_")}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self._environment = bare | COMPILED | {"PATH": path, "DOORWARD_INSECURE_FAST_HASHING": "on"}
+        self._environment = bare | {"PATH": path, "DOORWARD_INSECURE_FAST_HASHING": "on"}
 
     def run(self, *lines: str) -> None:
         subprocess.run(
