@@ -210,9 +210,9 @@ def run(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Run all tests, on two processes."""
+    """Run all tests, on three processes: on two cores, one of them mostly waits for a server."""
     setup(["--all"])
-    return call(BIN / "python", "-m", "pytest", "-n", "2", "--dist", "loadgroup", *arguments)
+    return call(BIN / "python", "-m", "pytest", "-n", "3", "--dist", "loadgroup", *arguments)
 
 
 def bench(arguments: list[str]) -> int:
