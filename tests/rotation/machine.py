@@ -26,7 +26,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from doorward.rotation.model import RefreshPolicy
 from doorward.sessions.model import EndReason, Session
-from doorward.sessions.rules import decide_standing, is_revoked
+from doorward.sessions.rules import decide_standing, goes_on, is_revoked
 from doorward.testing import FakeClock, a_new_session, an_account
 from tests.rotation.reference import SOUND, Reference, Rules
 from tests.rotation.world import Answer, Crash, Reply, Request, World, hold, secret_of
@@ -228,6 +228,10 @@ class RotationMachine(RuleBasedStateMachine):
         """The server's clock is set; forward it is as if time had passed."""
         if by > timedelta(0):
             self.wait(by)
+        elif self.row.ended_at is None and not goes_on(self.row, self.reference.account()):
+            # It had run out before its account was disabled, and a clock set back would let it live again.  It is
+            # refused everywhere; Redis, which does not ask for the account with each request, notes its end as well.
+            return
         else:
             self.was_set_back = True
             self.clock.move(by)
