@@ -73,6 +73,8 @@ say = partial(print, flush=True)
 def environment() -> dict[str, str]:
     """Tools of .venv first, certificates of the system, and caches in the repository for a user without a home."""
     own = {"PATH": f"{BIN}:{os.environ.get('PATH', os.defpath)}", "NODE_USE_SYSTEM_CA": "1"}
+    # What was compiled for one process is kept for the next, also where the machine says not to: tests start hundreds.
+    own["PYTHONDONTWRITEBYTECODE"] = ""
     if not os.access(Path("~").expanduser(), os.W_OK):
         own |= dict.fromkeys(("XDG_CACHE_HOME", "npm_config_cache"), str(ROOT / ".dev" / "cache"))
     return os.environ | own

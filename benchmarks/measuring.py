@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -157,25 +158,65 @@ def publish(
         packages: whose versions matter.
         versions: of what is elsewhere.
     """
+    body = [line for part in parts for line in (f"## {part.title}", "", *_table(part), "")]
+    numbers = {"parts": [asdict(part) for part in parts]}
+    draw = partial(_draw, parts)
+    write_page(
+        run, name, title=title, about=about, body=body, numbers=numbers, draw=draw, packages=packages, versions=versions
+    )
+
+
+def write_page(
+    run: Run,
+    name: str,
+    *,
+    title: str,
+    about: str,
+    body: Sequence[str],
+    numbers: Mapping[str, object],
+    draw: Callable[[Path], None],
+    packages: Sequence[str],
+    versions: Mapping[str, str] | None = None,
+) -> None:
+    """Write the numbers, the picture and the page of a benchmark whose tables are its own.
+
+    Args:
+        run: says where.
+        name: of the benchmark and its files.
+        title: of the page.
+        about: what is compared and what to make of it; Markdown.
+        body: the lines of its tables.
+        numbers: what the tables and the picture are made of.
+        draw: writes the picture to this file.
+        packages: whose versions matter.
+        versions: of what is elsewhere.
+    """
     run.folder.mkdir(parents=True, exist_ok=True)
-    machine = {
+    machine = measured_on(packages, versions)
+    (run.folder / f"{name}.json").write_text(json.dumps({"machine": machine, **numbers}, indent=1) + "\n")
+    draw(run.folder / f"{name}.svg")
+    page = [f"# {title}", "", about.strip(), "", f"![{title}]({name}.svg)", "", *body, *closing(name, machine)]
+    (run.folder / f"{name}.md").write_text("\n".join(page))
+    tell("")
+    print(f"wrote {name}.md, {name}.json and {name}.svg to {os.path.relpath(run.folder)}", flush=True)
+
+
+def measured_on(packages: Sequence[str], versions: Mapping[str, str] | None = None) -> dict[str, str]:
+    """When and on what, and the versions that matter: of packages here, and of what is elsewhere."""
+    return {
         "measured": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         **{package: version(package) for package in packages},
         **(versions or {}),
     }
-    numbers = {"machine": machine, "parts": [asdict(part) for part in parts]}
-    (run.folder / f"{name}.json").write_text(json.dumps(numbers, indent=1) + "\n")
-    _draw(parts, run.folder / f"{name}.svg")
-    page = [f"# {title}", "", about.strip(), "", f"![{title}]({name}.svg)", ""]
-    for part in parts:
-        page += [f"## {part.title}", "", *_table(part), ""]
-    page += ["## Measured on", "", ", ".join(f"{what} {value}" for what, value in machine.items()) + ".", ""]
-    page += [f"Made by `python3 dev.py bench {name}`; every round is in [{name}.json]({name}.json).", ""]
-    (run.folder / f"{name}.md").write_text("\n".join(page))
-    tell("")
-    print(f"wrote {name}.md, {name}.json and {name}.svg to {os.path.relpath(run.folder)}", flush=True)
+
+
+def closing(name: str, machine: Mapping[str, str]) -> list[str]:
+    """The end of a page: on what it was measured, and how it is made again."""
+    told = ", ".join(f"{what} {value}" for what, value in machine.items())
+    again = f"Made by `python3 dev.py bench {name}`; the numbers are in [{name}.json]({name}.json)."
+    return ["## Measured on", "", f"{told}.", "", again, ""]
 
 
 def write_number(value: float) -> str:

@@ -36,7 +36,9 @@ FASTAPI = _framework(
     asgi("fastapi-users, JWT", "with_fastapi_users", way="jwt", peer=True),
     asgi("fastapi-users, database", "with_fastapi_users", way="database", peer=True),
 )
-LITESTAR = _framework("Litestar", asgi, "on_litestar")
+LITESTAR = _framework(
+    "Litestar", asgi, "on_litestar", asgi("a dependency that does nothing", "on_litestar", way="dependency")
+)
 FLASK = _framework("Flask", wsgi, "on_flask", wsgi("Flask-JWT-Extended", "with_flask_jwt_extended", peer=True))
 DJANGO = _framework(
     "Django",

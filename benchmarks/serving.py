@@ -49,14 +49,14 @@ class Way:
         command: that serves; ``{port}`` in it is the port.
         way: which of the ways that the application knows.
         settings: what else it is told.
-        answers_at: the path that it answers once it serves.
+        ready: the path that it answers with 200 once it serves.
     """
 
     name: str
     command: Sequence[str]
     way: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
-    answers_at: str = "/"
+    ready: str = "/"
 
 
 def asgi(name: str, module: str, *, way: str = "", peer: bool = False, settings: Mapping[str, str] = NOTHING) -> Way:
@@ -174,7 +174,7 @@ def _started(way: Way) -> Iterator[Callable[[], Server]]:
             )
 
         def wait() -> Server:
-            _until_it_answers(process, port, way.answers_at, log)
+            _until_it_answers(process, port, log, ready=way.ready)
             lines = credential.read_text().splitlines() if credential.exists() else []
             headers = dict(line.split(": ", 1) for line in lines[:1])
             return Server(port=port, pid=process.pid, headers=headers, callers=credential if len(lines) > 1 else None)
@@ -190,11 +190,11 @@ def _started(way: Way) -> Iterator[Callable[[], Server]]:
                 process.wait()
 
 
-def _until_it_answers(process: subprocess.Popen[bytes], port: int, path: str, log: Path) -> None:
+def _until_it_answers(process: subprocess.Popen[bytes], port: int, log: Path, *, ready: str) -> None:
     waiting_until = time.monotonic() + READY_WITHIN_SECONDS
     while time.monotonic() < waiting_until and process.poll() is None:
         try:
-            if Server(port=port, pid=process.pid, headers={}).ask(path, {})[0] == 200:
+            if Server(port=port, pid=process.pid, headers={}).ask(ready, {})[0] == 200:
                 return
         except OSError:
             pass

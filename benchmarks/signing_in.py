@@ -79,7 +79,7 @@ def by_doorward() -> SigningIn:
     """``doorward serve``, where nobody has signed up yet."""
     command = (sys.executable, "-c", "from doorward.cli import main; main()", "serve", "--port", "{port}")
     settings = {"DOORWARD_RATE_LIMITS": "off", "DOORWARD_SECRET": "the secret of a deployment in benchmarks"}
-    way = Way(name="Doorward", command=command, settings=settings, answers_at="/readyz")
+    way = Way(name="Doorward", command=command, settings=settings, ready="/readyz")
     body = json.dumps({"email": _EMAIL, "password": _OWN_PASSWORD})
     return SigningIn(way=way, path="/v1/sessions", body=body, headers=_JSON, me="/v1/sessions/current")
 

@@ -36,6 +36,8 @@ def test_the_defaults_have_no_problem() -> None:
         ({"access_lifetime": timedelta(days=1)}, "DW010"),
         ({"insecure_long_access_lifetime": True, "access_lifetime": timedelta(days=1, seconds=1)}, "DW010"),
         ({"signing_algorithm": Algorithm.HS256, "audience": "payments"}, "DW011"),
+        ({"signing_algorithm": "HS256"}, "DW014"),
+        ({"signing_algorithm": "none"}, "DW014"),
         ({"clock_skew": seconds(301)}, "DW012"),
         ({"clock_skew": seconds(-1)}, "DW012"),
         ({"refresh_grace": seconds(61)}, "DW020"),

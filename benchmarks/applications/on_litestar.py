@@ -1,8 +1,10 @@
 """Litestar, without authentication or with Doorward's plugin."""
 
+from typing import Any
+
 from credential import WAY, WHO
-from litestar import Litestar, get
-from litestar.di import NamedDependency
+from litestar import Litestar, Request, get
+from litestar.di import NamedDependency, Provide
 
 from doorward import Principal
 
@@ -19,6 +21,17 @@ if WAY == "none":
         return WHO
 
     app = Litestar([home, anyone])
+
+elif WAY == "dependency":
+
+    async def nothing(request: Request[Any, Any, Any]) -> dict[str, str]:  # noqa: ARG001 -- as ours
+        return WHO
+
+    @get("/me", dependencies={"who": Provide(nothing)})
+    async def told(who: NamedDependency[dict[str, str]]) -> dict[str, str]:
+        return who
+
+    app = Litestar([home, told])
 
 else:
     from deployment import DATABASE, OPTIONS, SECRET, sign_in

@@ -18,11 +18,11 @@ from doorward.clocks import seconds_of, system_clock
 from doorward.completion import to_the_end
 from doorward.deployment import Deployment
 from doorward.errors import ConfigurationError, Unavailable
-from doorward.keyring import Keyring
+from doorward.keyring import Keyring, problems_of_secrets
 from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
 from doorward.limits import limits_for
-from doorward.options import FIRST_PARTY, OptionFields, Options
+from doorward.options import FIRST_PARTY, OptionFields, Options, problems_of
 from doorward.places import Places
 from doorward.ports import Clock, Entropy, Page, Removed, Store
 from doorward.principal import Carrier, Principal
@@ -85,10 +85,15 @@ class Doorward:
         entropy: Entropy = token_bytes,
         **options: Unpack[OptionFields],
     ) -> None:
-        self.options = Options(**options).checked()
+        self.options = Options(**options)
+        problems = problems_of(self.options)
+        if secret is not None:
+            problems += problems_of_secrets(secrets_of(secret, None))
+        elif is_postgres(database):
+            problems.append(NO_SECRET)
+        if problems:
+            raise ConfigurationError(problems)
         self.places = Places(geo_database)
-        if secret is None and is_postgres(database):
-            raise ConfigurationError([NO_SECRET])
         self.database = database
         self.secret_file: Path | None = None if secret is not None else secret_file_of(database)
         self._secret = secret

@@ -18,6 +18,19 @@ from doorward.secret import Secret
 LEAST_SECRET_LENGTH = 32
 
 
+def problems_of_secrets(secrets: Sequence[Secret]) -> list[Problem]:
+    """What makes these unusable as the secrets of a deployment."""
+    if secrets and all(len(secret.reveal()) >= LEAST_SECRET_LENGTH for secret in secrets):
+        return []
+    return [
+        Problem(
+            id="DW003",
+            message=f"A secret is missing or shorter than {LEAST_SECRET_LENGTH} characters.",
+            remedy="Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'.",
+        )
+    ]
+
+
 class Keyring:
     """What the deployment's secret is used for.
 
@@ -31,16 +44,9 @@ class Keyring:
     __slots__ = ("_csrf", "_refresh", "cache_key", "fingerprints", "wrapping_keys")
 
     def __init__(self, secrets: Sequence[Secret]) -> None:
-        if not secrets or any(len(secret.reveal()) < LEAST_SECRET_LENGTH for secret in secrets):
-            raise ConfigurationError(
-                [
-                    Problem(
-                        id="DW003",
-                        message=f"A secret is missing or shorter than {LEAST_SECRET_LENGTH} characters.",
-                        remedy="Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'.",
-                    )
-                ]
-            )
+        problems = problems_of_secrets(secrets)
+        if problems:
+            raise ConfigurationError(problems)
         self._refresh = {key_id(key): key for key in (_derive(secret, "refresh token") for secret in secrets)}
         self._csrf = tuple(_derive(secret, "csrf token") for secret in secrets)
         self.wrapping_keys = tuple(_derive(secret, "key wrapping") for secret in secrets)

@@ -101,6 +101,8 @@ class Options:
 
     def scopes_of(self, roles: tuple[str, ...]) -> tuple[str, ...]:
         """The scopes that an account with these roles has, sorted."""
+        if not self.role_scopes:
+            return ()  # asked for twice with every token
         return tuple(sorted({scope for role in ("*", *roles) for scope in self.role_scopes.get(role, ())}))
 
     def checked(self) -> Options:
@@ -178,6 +180,15 @@ def _tokens(options: Options) -> list[Problem]:
                 message=f"access_lifetime is {options.access_lifetime.total_seconds():.0f} s.",
                 remedy="Use 60 to 900 s: what lives longer is as good as a password to whoever copies it."
                 " insecure_long_access_lifetime takes up to a day.",
+            )
+        )
+    if type(options.signing_algorithm) is not Algorithm:
+        # A text that reads the same is none: nothing below, and nothing that makes keys, would know it for what it is.
+        found.append(
+            Problem(
+                id="DW014",
+                message=f"signing_algorithm {options.signing_algorithm!r} is no Algorithm.",
+                remedy="Use Algorithm.ES256, RS256, EDDSA or HS256, of doorward.keys.model.",
             )
         )
     audiences = {options.token_audience, options.forward_audience or options.issuer}

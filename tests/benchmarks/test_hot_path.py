@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import NAMES, main
-from benchmarks.hot_path import Plan, on_postgres, on_redis, on_sqlite, publish_parts
+from benchmarks.callers import Plan
+from benchmarks.hot_path import on_postgres, on_redis, on_sqlite, publish_parts
 from benchmarks.measuring import Measured, Part, Run, a_second, in_turns, publish
 from tests.postgres import PostgresServer
 from tests.valkey import ValkeyServer

@@ -13,3 +13,8 @@ from tests.docs.blocks import run_block
 def test_the_example_of_a_guide_is_an_application(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert run_block(page).app.routes
+
+
+def test_the_service_of_the_guide_on_verifiers_is_an_application(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOORWARD_VERIFIER_CREDENTIAL", "dwv_a_credential")
+    assert run_block("verifier.md", "litestar").app.routes

@@ -37,4 +37,4 @@ def settings(strategy: Strategy, *, issuer: str) -> dict[str, Any]:
 def go_by(clock: SharedClock, auth: Doorward) -> None:
     """Give a deployment that was made from settings, which hold no clock, the one that tests move.  It is not open."""
     auth._clock, auth._ticks = clock, clock.ticks
-    auth._store = open_store("memory:", clock=clock, blocking=auth.is_blocking)
+    auth._store = open_store(auth.database, clock=clock, blocking=auth.is_blocking)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
@@ -71,15 +71,19 @@ def with_threads(framework: str, clock: SharedClock, listening: Listening) -> No
     sys.stdin.read()  # the threads end with the process
 
 
-def with_gunicorn(framework: str, clock: Path, listening: Listening) -> None:
+GUNICORN = ("gunicorn", "--threads", "4", "--no-control-socket", "--log-level", "warning", "--bind", "fd://{}")
+UVICORN = ("uvicorn", "--log-level", "warning", "--fd", "{}")
+
+
+def with_processes(framework: str, server: Sequence[str], clock: Path, listening: Listening) -> None:
+    """Django has its settings once a process."""
     processes = []
     for strategy, at in listening.items():
         app = f"tests.frameworks.applications.{framework}:app"
-        command = [sys.executable, "-m", "gunicorn", app, "--threads", "4", "--bind", f"fd://{at.fileno()}"]
         said = {"APPLICATION_STRATEGY": strategy, "APPLICATION_ADDRESS": address_of(at)}
         processes.append(
             subprocess.Popen(
-                [*command, "--no-control-socket", "--log-level", "warning"],
+                [sys.executable, "-m", *(each.format(at.fileno()) for each in server), app],
                 env={**os.environ, **said, "APPLICATION_CLOCK": str(clock)},
                 pass_fds=[at.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -112,7 +116,9 @@ def until_ready(process: subprocess.Popen[bytes], address: str) -> None:
 def main(framework: str, clock: Path) -> None:
     listening: Listening = {strategy: socket.create_server(("127.0.0.1", 0)) for strategy in get_args(Strategy)}
     if framework == "django":
-        with_gunicorn(framework, clock, listening)
+        with_processes(framework, GUNICORN, clock, listening)
+    elif framework == "channels":
+        with_processes(framework, UVICORN, clock, listening)
     elif framework in {"flask", "wsgi"}:
         with_threads(framework, SharedClock(clock), listening)
     else:

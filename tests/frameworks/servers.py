@@ -38,6 +38,7 @@ FRAMEWORKS = (
     Framework("wsgi", "bare WSGI", sockets=False),
     Framework("flask", "Flask", sockets=False),
     Framework("django", "Django", sockets=False),
+    Framework("channels", "Django with Channels"),
 )
 
 

@@ -107,6 +107,7 @@ def test_importing_it_brings_neither_the_accounts_nor_what_is_slow() -> None:
     assert not any(name.startswith(("doorward.accounts", "doorward.sessions", "doorward.stores")) for name in brought)
 
 
-def test_a_service_in_starlette_needs_nothing_of_the_accounts() -> None:
-    code = "import sys, doorward.web.verifier.starlette; print(' '.join(sys.modules))"
+@pytest.mark.parametrize("framework", ["litestar", "starlette"])
+def test_a_service_in_a_framework_needs_nothing_of_the_accounts(framework: str) -> None:
+    code = f"import sys, doorward.web.verifier.{framework}; print(' '.join(sys.modules))"
     assert {"sqlalchemy", "argon2", "doorward.doorward"}.isdisjoint(python(code).split())

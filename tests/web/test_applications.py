@@ -359,8 +359,10 @@ def test_the_readme_shows_the_examples_as_they_are() -> None:
 
 
 @pytest.mark.anyio
-async def test_fastapis_document_says_how_to_authenticate() -> None:
-    document = Application("fastapi", "hybrid").app.openapi()
+@pytest.mark.parametrize("framework", ["fastapi", "litestar"])
+async def test_the_document_of_an_application_says_how_to_authenticate(framework: str) -> None:
+    app = Application(framework, "hybrid").app
+    document = app.openapi_schema.to_schema() if framework == "litestar" else app.openapi()
     assert document["paths"]["/me"]["get"]["security"] == [{"doorward": []}]
     assert document["paths"]["/reports"]["get"]["security"] == [{"doorward": []}]
     assert document["components"]["securitySchemes"]["doorward"]["scheme"] == "bearer"

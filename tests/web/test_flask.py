@@ -21,6 +21,7 @@ from doorward.errors import ConfigurationError, DoorwardError
 from doorward.options import Strategy
 from doorward.web.flask import Doorward, current_principal, doorward_of, login_required, next_page, requires
 from tests.web.gunicorn import a_gunicorn
+from tests.web.misconfigured import MISCONFIGURED, NOT_TO_BE_ASKED_FOR, WITHOUT_A_SECRET
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flask_app.py"
 PERSON = {"email": "ada@example.com", "password": "a walrus in seven teapots"}
@@ -242,6 +243,21 @@ def test_what_is_required_is_spelt_out_where_the_view_is_declared() -> None:
 def test_settings_that_cannot_be_used_are_refused_when_the_app_is_made(settings: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
         Doorward().init_app(in_memory(Flask(__name__), **settings))
+
+
+@pytest.mark.parametrize(("options", "told"), MISCONFIGURED)
+def test_no_app_is_made_of_what_would_be_unsafe(options: dict[str, Any], told: str) -> None:
+    settings = {f"DOORWARD_{name.upper()}": value for name, value in options.items()}
+    with pytest.raises(ConfigurationError, match=told):
+        Doorward().init_app(in_memory(Flask(__name__), **settings))
+
+
+def test_a_server_in_production_has_a_secret_and_nothing_lets_a_cookie_go_further() -> None:
+    with pytest.raises(ConfigurationError, match=r"DW053: .* Give all servers the same in DOORWARD_SECRET"):
+        Doorward(WITHOUT_A_SECRET).init_app(Flask(__name__))
+    for name in NOT_TO_BE_ASKED_FOR:
+        with pytest.raises(ConfigurationError, match=f"DW060: DOORWARD_{name.upper()}"):
+            Doorward().init_app(in_memory(Flask(__name__), **{f"DOORWARD_{name.upper()}": "None"}))
 
 
 def test_settings_are_read_as_they_are_written_in_python_and_in_an_environment() -> None:

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 
 from doorward.audit.model import Actor
-from doorward.errors import InvalidToken, NotAuthenticated, SessionEnded
+from doorward.errors import ConfigurationError, InvalidToken, NotAuthenticated, SessionEnded
+from doorward.http.problems import SESSION_OVER, TRY_AGAIN_LATER
+from doorward.keys.model import Algorithm
 from doorward.secret import Secret
 from doorward.testing import FakeClock
-from doorward.web.asgi import SESSION_OVER, TRY_AGAIN_LATER, AuthenticationMiddleware
+from doorward.web.asgi import AuthenticationMiddleware
+from doorward.web.fastapi import Doorward as FastApiDoorward
 from doorward.web.guard import BareWebSocket, Doorward
+from doorward.web.litestar import Doorward as LitestarDoorward
+from doorward.web.starlette import Doorward as StarletteDoorward
 from tests.sessions.deployments import EMAIL, HOME, PASSWORD
+from tests.web.misconfigured import MISCONFIGURED, NOT_TO_BE_ASKED_FOR, WITHOUT_A_SECRET
 
 pytestmark = pytest.mark.anyio
+
+KINDS = (Doorward, FastApiDoorward, LitestarDoorward, StarletteDoorward)
 
 
 class Socket:
@@ -149,10 +158,49 @@ async def test_a_server_that_closes_says_to_come_again(auth: Doorward) -> None:
     assert socket.closed == [(TRY_AGAIN_LATER, "unavailable")]
 
 
-async def test_a_synchronous_host_is_told_that_it_cannot() -> None:
-    auth = Doorward("memory:", secret="s" * 40, blocking=True)
-    with pytest.raises(RuntimeError, match="synchronous"):
-        _ = auth.guards
+async def test_whoever_closes_has_released_all(auth: Doorward) -> None:
+    token, opened, source = await a_token(auth), asyncio.Event(), Source()
+    socket, stream = Socket(token), await auth.guarded_stream(Socket(token), source.events("one"))
+
+    async def serve() -> None:
+        async with auth.guard(socket):
+            opened.set()
+            await for_ever()
+
+    assert await anext(stream) == "one"
+    serving, reading = asyncio.create_task(serve()), asyncio.create_task(_all_of(stream))
+    await opened.wait()
+    await auth.close()
+    await serving
+    assert socket.closed == [(TRY_AGAIN_LATER, "unavailable")]
+    assert await reading == []
+
+
+async def _all_of(stream: AsyncIterator[str]) -> list[str]:
+    return [event async for event in stream]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_would_hold_up_the_event_loop_is_refused_where_it_is_made(kind: type[Doorward]) -> None:
+    with pytest.raises(ConfigurationError, match=r"DW104: .*Make it without blocking=True"):
+        kind("memory:", blocking=True)
+
+
+@pytest.mark.parametrize(("options", "told"), MISCONFIGURED)
+async def test_none_is_made_of_what_would_be_unsafe(options: dict[str, Any], told: str) -> None:
+    if "access_lifetime" in options:
+        options = {"access_lifetime": timedelta(seconds=options["access_lifetime"])}
+    if "signing_algorithm" in options:
+        options = {**options, "signing_algorithm": Algorithm(options["signing_algorithm"])}
+    for kind in KINDS:
+        with pytest.raises(ConfigurationError, match=told):
+            kind("memory:", **options)
+        with pytest.raises(ConfigurationError, match=r"DW053: .* Give all servers the same in DOORWARD_SECRET"):
+            kind(WITHOUT_A_SECRET)
+        for name in NOT_TO_BE_ASKED_FOR:
+            asked: dict[str, Any] = {name: "None"}
+            with pytest.raises(TypeError, match=name):
+                kind("memory:", **asked)
 
 
 async def test_a_token_may_come_in_the_first_message(auth: Doorward) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from datetime import timedelta
@@ -12,12 +13,14 @@ from typing import Any
 
 import pytest
 from fastapi import Depends, FastAPI
+from litestar import Litestar, get
 
 from doorward.testing import Answer, CookieClient
 from doorward.verifier import Verifier
 from doorward.web.verifier.asgi import VerifierMiddleware
 from doorward.web.verifier.fastapi import Verifier as FastApiVerifier
 from doorward.web.verifier.flask import Verifier as FlaskVerifier
+from doorward.web.verifier.litestar import Verifier as LitestarVerifier
 from doorward.web.verifier.starlette import Verifier as StarletteVerifier
 from tests.verifier.conftest import FakeTicks, Verifiers, eventually, verifiers_of
 from tests.verifier.issuer import CREDENTIAL, Issuer, an_issuer
@@ -38,6 +41,9 @@ def issuer() -> Iterator[Issuer]:
 def a_verifier(issuer: Issuer) -> Iterator[Verifiers]:
     with verifiers_of(issuer) as make:
         yield make
+
+
+AnyVerifier = FastApiVerifier | FlaskVerifier | LitestarVerifier | StarletteVerifier
 
 
 class FlaskClient:
@@ -65,11 +71,13 @@ class Service:
     """An example, loaded with an issuer on loopback."""
 
     def __init__(self, framework: str) -> None:
-        path = ROOT / "examples" / f"{framework}_service.py"
+        folder = ROOT / "tests" / "web" if framework == "litestar" else ROOT / "examples"
+        path = folder / f"{framework}_service.py"
         module = ModuleType(f"example_{framework}_service")
+        sys.modules[module.__name__] = module  # where frameworks look what annotations mean
         exec(compile(path.read_text(), path, "exec", dont_inherit=True), module.__dict__)
         self.app: Any = module.app
-        self.verifier: FastApiVerifier | FlaskVerifier | StarletteVerifier = module.verifier
+        self.verifier: AnyVerifier = module.verifier
         self.ticks = self.verifier._ticks = FakeTicks()
         self.client: CookieClient | FlaskClient = (
             FlaskClient(self.app) if framework == "flask" else CookieClient(self.app)
@@ -82,7 +90,7 @@ class Service:
         return await self.client.post("/payments", bearer=token)
 
 
-@pytest.fixture(params=["fastapi", "flask", "starlette"])
+@pytest.fixture(params=["fastapi", "flask", "litestar", "starlette"])
 def service(request: pytest.FixtureRequest, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     monkeypatch.setenv("ISSUER", issuer.address)
     monkeypatch.setenv("DOORWARD_VERIFIER_CREDENTIAL", CREDENTIAL)
@@ -149,10 +157,8 @@ async def test_two_tokens_at_once_are_refused(issuer: Issuer, service: Service) 
     assert answer.status == 401
 
 
-@pytest.mark.parametrize("kind", [FastApiVerifier, FlaskVerifier, StarletteVerifier])
-def test_an_unknown_demand_is_refused_where_the_route_is_declared(
-    issuer: Issuer, kind: type[FastApiVerifier | FlaskVerifier | StarletteVerifier]
-) -> None:
+@pytest.mark.parametrize("kind", [FastApiVerifier, FlaskVerifier, LitestarVerifier, StarletteVerifier])
+def test_an_unknown_demand_is_refused_where_the_route_is_declared(issuer: Issuer, kind: type[AnyVerifier]) -> None:
     verifier = kind(issuer=issuer.address, audience="payments", credential=CREDENTIAL, insecure_http=True)
     with pytest.raises(ValueError, match="revocation"):
         verifier.requires(revocation="imediate")  # type: ignore[arg-type]
@@ -174,7 +180,7 @@ async def test_roles_are_needed_all_of_them(issuer: Issuer) -> None:
 
 
 @pytest.mark.rfc("9470", "3")
-@pytest.mark.parametrize("framework", ["fastapi", "starlette"])
+@pytest.mark.parametrize("framework", ["fastapi", "litestar", "starlette"])
 async def test_a_route_may_want_a_recent_proof_of_who_it_is(issuer: Issuer, framework: str) -> None:
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -192,6 +198,14 @@ async def test_a_route_may_want_a_recent_proof_of_who_it_is(issuer: Issuer, fram
         @api.get("/secret", dependencies=[Depends(fastapi.requires(fresh=timedelta(minutes=5)))])
         async def secret() -> str:
             return "secret"
+    elif framework == "litestar":
+        verifier = litestar = LitestarVerifier(**fields, insecure_http=True)
+
+        @get("/secret", guards=[litestar.requires(fresh=timedelta(minutes=5))])
+        async def handler() -> str:
+            return "secret"
+
+        app = Litestar([handler], plugins=[litestar.plugin])
     else:
         verifier = starlette = StarletteVerifier(**fields, insecure_http=True)
 
@@ -283,13 +297,28 @@ async def test_the_middleware_leaves_alone_what_is_no_request(a_verifier: Verifi
     assert told == [(None, None)]
 
 
-@pytest.mark.parametrize("framework", ["fastapi", "starlette"])
+@pytest.mark.parametrize("framework", ["fastapi", "litestar", "starlette"])
 async def test_the_verifier_starts_and_closes_with_the_application(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch, framework: str
 ) -> None:
     monkeypatch.setenv("ISSUER", issuer.address)
     monkeypatch.setenv("DOORWARD_VERIFIER_CREDENTIAL", CREDENTIAL)
     service = Service(framework)
-    async with service.app.router.lifespan_context(service.app):
+    app = service.app
+    async with app.lifespan() if isinstance(app, Litestar) else app.router.lifespan_context(app):
         assert service.verifier.state.state == "fresh"
     assert service.verifier.state.state == "cold"
+
+
+@pytest.mark.parametrize("framework", ["fastapi", "litestar"])
+def test_the_document_of_a_service_says_how_to_authenticate(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch, framework: str
+) -> None:
+    monkeypatch.setenv("ISSUER", issuer.address)
+    monkeypatch.setenv("DOORWARD_VERIFIER_CREDENTIAL", CREDENTIAL)
+    app = Service(framework).app
+    document = app.openapi_schema.to_schema() if framework == "litestar" else app.openapi()
+    for method in ("get", "post"):
+        assert document["paths"]["/payments"][method]["security"] == [{"doorward": []}]
+    scheme = document["components"]["securitySchemes"]["doorward"]
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")

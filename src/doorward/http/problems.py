@@ -41,6 +41,12 @@ from doorward.http.message import Header, Request, Response, json_body, seconds_
 PROBLEM_TYPE = "application/problem+json"
 OAUTH_TYPE = "application/json"
 
+SESSION_OVER = 4401
+"""What a WebSocket is closed with when its session is over, or does not allow what was demanded: sign in again."""
+
+TRY_AGAIN_LATER = 1013
+"""What it is closed with when that cannot be told: connect again (RFC 6455's registry)."""
+
 _STATUS: Mapping[type[DoorwardError], int] = {
     MalformedJson: 400,
     InvalidRequest: 400,
@@ -97,6 +103,11 @@ class InternalError(DoorwardError):
 def status_of(error: type[DoorwardError]) -> int:
     """The status that a class of errors is answered with."""
     return next((_STATUS[kind] for kind in error.__mro__ if kind in _STATUS), BUG_STATUS)
+
+
+def close_code_of(error: DoorwardError) -> int:
+    """What a WebSocket is closed with."""
+    return TRY_AGAIN_LATER if isinstance(error, Unavailable) else SESSION_OVER
 
 
 def oauth_error_of(error: type[DoorwardError]) -> str:

@@ -258,6 +258,7 @@ class Verifier:
             claims, kid = self._access.check(token, seconds=seconds)
         except InvalidToken:
             if _names_unknown_key(token, keys):
+                self._reports.tell(Topic.UNKNOWN_KEY, "a token names a key that the issuer has not published")
                 background.want_keys()
             raise
         # By position, which takes half the time: since, until, then what may be revoked, then who that is.
@@ -330,6 +331,7 @@ class Verifier:
         if keys.keys() != known.keys() or any(keys[kid].material != known[kid].material for kid in keys):
             self._access.keys = keys
             self._remembered.forget_all()
+            self._reports.tell(Topic.UNKNOWN_KEY, None)
 
     def _take_news(self) -> None:
         # One value, so that no request sees one half of it from before and the other from after.

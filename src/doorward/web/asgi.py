@@ -8,10 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 from doorward.doorward import Doorward
-from doorward.errors import ConfigurationError, DoorwardError, Problem, Unavailable
+from doorward.errors import ConfigurationError, DoorwardError, Problem
 from doorward.http.api import Api, HostedPages, Observer
 from doorward.http.caller import authenticate_request, recognise_bearer, recognise_cookie
 from doorward.http.message import LARGEST_BODY, ByteStream, Request, Response, join_headers
+from doorward.http.problems import close_code_of
 from doorward.principal import Principal
 
 Scope = MutableMapping[str, Any]
@@ -32,12 +33,6 @@ HOLDS_THE_LOOP = Problem(
     message="An asynchronous application was given a Doorward whose operations hold up the event loop.",
     remedy="Make it without blocking=True.",
 )
-
-SESSION_OVER = 4401
-"""What a WebSocket is closed with when its session is over, or does not allow what was demanded: sign in again."""
-
-TRY_AGAIN_LATER = 1013
-"""What it is closed with when that cannot be told: connect again (RFC 6455's registry)."""
 
 
 def refuse_blocking(auth: Doorward) -> Doorward:
@@ -232,11 +227,6 @@ async def _refuse_websocket(receive: Receive, send: Send) -> None:
     await receive()
     # Before it is accepted: the server answers the handshake with 403.
     await send({"type": "websocket.close", "code": 1008, "reason": ""})
-
-
-def close_code_of(error: DoorwardError) -> int:
-    """What a WebSocket is closed with."""
-    return TRY_AGAIN_LATER if isinstance(error, Unavailable) else SESSION_OVER
 
 
 class AuthenticationMiddleware:

@@ -15,10 +15,10 @@ from fastapi.security.base import SecurityBase
 from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError, InvalidToken, NotAuthenticated, SessionEnded
 from doorward.http.api import HostedPages
-from doorward.http.problems import problem_of
+from doorward.http.problems import close_code_of, problem_of
 from doorward.principal import Principal
 from doorward.web import guard
-from doorward.web.asgi import DoorwardApp, authenticate_scope, close_code_of, request_of
+from doorward.web.asgi import DoorwardApp, authenticate_scope, request_of
 from doorward.web.starlette_users import response_of
 
 T_co = TypeVar("T_co", covariant=True)

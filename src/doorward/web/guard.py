@@ -7,19 +7,21 @@ its account loses what was demanded; a token that is renewed meanwhile closes no
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from doorward import doorward
 from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError
+from doorward.http.problems import close_code_of
 from doorward.principal import Principal
 from doorward.secret import Secret
 from doorward.sessions.guards import Guard, Guards
-from doorward.web.asgi import Receive, Scope, Send, authenticate_scope, close_code_of
+from doorward.web.asgi import Receive, Scope, Send, authenticate_scope, refuse_blocking
 
 T = TypeVar("T")
 
@@ -53,15 +55,24 @@ class BareWebSocket:
 
 
 class Doorward(doorward.Doorward):
-    """``doorward.Doorward`` with guards for connections that stay open."""
+    """``doorward.Doorward`` with guards for connections that stay open; what asynchronous frameworks have begins here.
+
+    Raises:
+        ConfigurationError: as ``doorward.Doorward``, and where it would hold up the event loop.
+    """
 
     _guards: Guards | None = None
+
+    if not TYPE_CHECKING:  # for whom the parameters stay as they are
+
+        @functools.wraps(doorward.Doorward.__init__)
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            refuse_blocking(self)
 
     @property
     def guards(self) -> Guards:
         """All connections that are under guard."""
-        if self.is_blocking:
-            raise RuntimeError("a synchronous host cannot watch connections: open Doorward without blocking=True")
         if self._guards is None:
             self._guards = Guards(self.deployment)
         return self._guards
@@ -147,12 +158,26 @@ class Doorward(doorward.Doorward):
             _log.debug("a stream ends: %s", refusal.detail)
         finally:
             if guard is not None:
-                self.guards.end(guard)
+                self.release(guard)
             if following is not None:
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
             if isinstance(source, AsyncGenerator):
                 await source.aclose()
+
+    async def admit(self, connection: Connection, demands: Demands, *, bearer: Secret | None = None) -> Guard:
+        """Begin to guard a connection: ``release`` it in any case.
+
+        Raises:
+            DoorwardError: why it may not be open.
+        """
+        principal = await self.assure(await _authenticate(self, connection, bearer), demands)
+        return await self.guards.begin(principal, demands)
+
+    def release(self, guard: Guard) -> None:
+        """The connection is closed.  Whoever closes Doorward has released all."""
+        if self._guards is not None:
+            self._guards.end(guard)
 
     def refusal_of_websocket(self, error: DoorwardError) -> Exception:
         """What a framework closes a WebSocket by, where one may not be open.  Bare ASGI: the error itself."""
@@ -182,9 +207,7 @@ class Guarded:
 
     async def __aenter__(self) -> Principal:
         try:
-            principal = await _authenticate(self._auth, self._websocket, self._bearer)
-            principal = await self._auth.assure(principal, self._demands)
-            guard = self._guard = await self._auth.guards.begin(principal, self._demands)
+            guard = self._guard = await self._auth.admit(self._websocket, self._demands, bearer=self._bearer)
         except DoorwardError as error:
             raise self._auth.refusal_of_websocket(error) from error
         self._task = asyncio.current_task()
@@ -204,7 +227,7 @@ class Guarded:
         if task is None or guard is None:
             return False
         self._task = None  # from here on nobody is to be interrupted
-        self._auth.guards.end(guard)
+        self._auth.release(guard)
         if not self._interrupted:
             return False
         # As asyncio.timeout does it: where somebody else cancels as well, his is not swallowed.

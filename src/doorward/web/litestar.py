@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
-from litestar import Litestar, Response, asgi
+from litestar import Litestar, asgi
 from litestar.config.app import AppConfig
-from litestar.connection import ASGIConnection, Request
-from litestar.di import Provide
 from litestar.exceptions import WebSocketException
-from litestar.handlers.base import BaseRouteHandler
-from litestar.plugins import InitPlugin
-from litestar.types import Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from doorward.assurance import Demand, Demands
-from doorward.errors import DoorwardError, InvalidToken, NotAuthenticated, SessionEnded
-from doorward.http.problems import problem_of
+from doorward.errors import DoorwardError
+from doorward.http.problems import close_code_of
 from doorward.principal import Principal
 from doorward.web import guard
-from doorward.web.asgi import DoorwardApp, authenticate_scope, close_code_of, request_of
+from doorward.web.asgi import AuthenticationMiddleware, DoorwardApp, authenticate_scope
+from doorward.web.litestar_principals import Connection, PrincipalsPlugin, Required, note, with_user
 
 __all__ = ["Doorward", "DoorwardPlugin"]
-
-Connection = ASGIConnection[Any, Any, Any, Any]
-Guard = Callable[[Connection, BaseRouteHandler], Coroutine[Any, Any, None]]
-"""What Litestar calls a guard."""
 
 
 class Doorward(guard.Doorward):
@@ -41,6 +33,13 @@ class Doorward(guard.Doorward):
         """
         return DoorwardPlugin(self, prefix)
 
+    def middleware(self, app: ASGIApp) -> ASGIApp:
+        """For ``middleware=[auth.middleware]``: ``request.user`` is the ``Principal`` for every handler, or None.
+
+        A refused credential makes the request anonymous; ``requires`` and ``principal`` answer with the refusal.
+        """
+        return AuthenticationMiddleware(with_user(app), self)  # type: ignore[return-value]  # mappings, as they say it
+
     async def principal_of(self, connection: Connection) -> Principal:
         """Who makes a request, asked once a request; raises what is to be answered where nobody does."""
         known: Principal | None = connection.scope.get("doorward.principal")  # type: ignore[assignment]  # a key of ours
@@ -48,7 +47,7 @@ class Doorward(guard.Doorward):
             if not self.is_open:
                 await self.open()
             known = await authenticate_scope(self, connection.scope)  # type: ignore[arg-type]  # a mapping
-            _note(connection, known)
+            note(connection, known)
         return known
 
     def refusal_of_websocket(self, error: DoorwardError) -> Exception:
@@ -62,7 +61,7 @@ class Doorward(guard.Doorward):
         scopes: Collection[str] = (),
         fresh: timedelta | None = None,
         revocation: Demand = "policy",
-    ) -> Guard:
+    ) -> Required:
         """A guard: lets through who gives what is demanded; 401, 403 or 503 otherwise.
 
         Args:
@@ -73,18 +72,13 @@ class Doorward(guard.Doorward):
         """
         demands = Demands(roles=roles, scopes=scopes, fresh=fresh, revocation=revocation)
 
-        async def permitted(connection: Connection, _handler: BaseRouteHandler) -> None:
-            _note(connection, await self.assure(await self.principal_of(connection), demands))
+        async def permitted(connection: Connection) -> Principal:
+            return await self.assure(await self.principal_of(connection), demands)
 
-        return permitted
-
-
-def _note(connection: Connection, principal: Principal) -> None:
-    # The second is what ``request.user`` is.
-    connection.scope["doorward.principal"] = connection.scope["user"] = principal  # type: ignore[typeddict-unknown-key]
+        return Required(permitted)
 
 
-class DoorwardPlugin(InitPlugin):
+class DoorwardPlugin(PrincipalsPlugin):
     """What a Litestar application is given by ``plugins=[auth.mount("/auth")]``.
 
     Args:
@@ -93,6 +87,7 @@ class DoorwardPlugin(InitPlugin):
     """
 
     def __init__(self, auth: Doorward, prefix: str) -> None:
+        super().__init__(auth.principal_of, credentials="An access token, or the session cookie")
         self.auth = auth
         self._prefix = prefix
         self._app = DoorwardApp(auth)
@@ -101,15 +96,7 @@ class DoorwardPlugin(InitPlugin):
         """Add to the application what it needs."""
         app_config.route_handlers.append(asgi(self._prefix, is_mount=True, copy_scope=True)(self._mounted))
         app_config.lifespan.append(self._lifespan)
-        app_config.exception_handlers = {DoorwardError: _answer, **app_config.exception_handlers}
-        app_config.dependencies = {
-            "principal": Provide(self._principal),
-            "optional_principal": Provide(self._optional_principal),
-            **app_config.dependencies,
-        }
-        # Handlers are declared with it, and their module may import it for types alone.
-        app_config.signature_namespace = {"Principal": Principal, **app_config.signature_namespace}
-        return app_config
+        return super().on_app_init(app_config)
 
     async def _mounted(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Litestar has taken off the prefix, and whatever the server said of its own; and it ends each path in a slash.
@@ -120,18 +107,3 @@ class DoorwardPlugin(InitPlugin):
     async def _lifespan(self, _app: Litestar) -> AsyncIterator[None]:
         async with self.auth:
             yield
-
-    async def _principal(self, request: Request[Any, Any, Any]) -> Principal:
-        return await self.auth.principal_of(request)
-
-    async def _optional_principal(self, request: Request[Any, Any, Any]) -> Principal | None:
-        try:
-            return await self.auth.principal_of(request)
-        except (NotAuthenticated, InvalidToken, SessionEnded):
-            return None
-
-
-def _answer(request: Request[Any, Any, Any], error: DoorwardError) -> Response[bytes]:
-    answer = problem_of(error, request_of(request.scope))  # type: ignore[arg-type]  # a mapping
-    headers = dict(answer.headers)
-    return Response(answer.body, status_code=answer.status, media_type=headers.pop("content-type"), headers=headers)

@@ -20,10 +20,10 @@ from starlette.types import ASGIApp
 from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError, NotAuthenticated
 from doorward.http.api import HostedPages
-from doorward.http.problems import problem_of
+from doorward.http.problems import close_code_of, problem_of
 from doorward.principal import Principal
 from doorward.web import guard
-from doorward.web.asgi import AuthenticationMiddleware, DoorwardApp, close_code_of, request_of
+from doorward.web.asgi import AuthenticationMiddleware, DoorwardApp, request_of
 from doorward.web.starlette_users import SignedInUser, response_of, set_user
 
 __all__ = ["Doorward", "SignedInUser", "UserMiddleware", "principal_of"]

@@ -18,10 +18,13 @@ from tests.frameworks.clock import SharedClock
 from tests.frameworks.options import go_by
 from tests.frameworks.options import settings as all_settings
 
+_file = os.environ.get("APPLICATION_DATABASE")
 _given = all_settings(cast("Strategy", os.environ["APPLICATION_STRATEGY"]), issuer=os.environ["APPLICATION_ADDRESS"])
+if _file is not None:
+    del _given["database"]  # it is in Django's own
 settings.configure(
     ALLOWED_HOSTS=["127.0.0.1"],
-    DATABASES={},
+    DATABASES={} if _file is None else {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": _file}},
     DOORWARD={name.upper(): value for name, value in _given.items()},
     INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "doorward.web.django"],
     MIDDLEWARE=["django.middleware.common.CommonMiddleware", "doorward.web.django.middleware.DoorwardMiddleware"],

@@ -12,6 +12,7 @@ from django.test import Client, override_settings
 from doorward.accounts.model import Account
 from doorward.audit.model import Actor
 from doorward.secret import Secret
+from doorward.web.django import guards
 from doorward.web.django.conf import run
 
 PASSWORD = "a walrus in seven teapots"
@@ -39,6 +40,13 @@ def signed_in(account: Account) -> Client:
     answer = browser.post("/sign-in/", {"username": account.email, "password": PASSWORD})
     assert answer.status_code == 302, answer.content
     return browser
+
+
+async def forget_guards() -> None:
+    """Close what stands beside the deployment for connections that stay open."""
+    for _, auth in guards._of_loops.values():
+        await auth.close()
+    guards._of_loops.clear()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from django.test import override_settings
 
 from doorward.web.django.conf import forget
 from tests.docs.blocks import block, run_block, says
-from tests.web.django.people import PASSWORD, a_browser, an_email, configured
+from tests.web.django.people import PASSWORD, a_browser, an_email, configured, forget_guards
 
 Users: Any = get_user_model()._default_manager
 
@@ -45,6 +45,20 @@ def test_the_settings_of_the_guide_have_nothing_to_complain_of() -> None:
     assert run_block("django.md", "urls.py").urlpatterns
     page = block("django.md", "settings.py")
     assert page.index("AuthenticationMiddleware") < page.index("DoorwardMiddleware")
+
+
+@pytest.mark.anyio
+async def test_the_application_of_the_guide_lets_nobody_connect_who_has_not_signed_in() -> None:
+    application = run_block("django.md", "asgi.py").application
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with configured():
+        await application({"type": "websocket", "path": "/live/", "headers": []}, None, send)
+        await forget_guards()
+    assert sent == [{"type": "websocket.close", "code": 4401, "reason": "not_authenticated"}]
 
 
 def test_moving_from_djangos_sessions(user: Any) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.asgi import get_asgi_application
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
+from django.core.wsgi import get_wsgi_application
 from django.db import connections
 from django.test import override_settings
 
@@ -18,6 +20,7 @@ from doorward.web.django import conf, tables
 from doorward.web.django.conf import database_of, deployment, run
 from doorward.web.django.management.commands.doorward import Command
 from tests.web.django.people import an_account, configured
+from tests.web.misconfigured import MISCONFIGURED, NOT_TO_BE_ASKED_FOR, WITHOUT_A_SECRET
 
 MIDDLEWARE = "doorward.web.django.middleware.DoorwardMiddleware"
 DJANGOS = "django.contrib.auth.middleware.AuthenticationMiddleware"
@@ -56,6 +59,35 @@ def test_the_monolith_has_nothing_to_complain_of() -> None:
 def test_what_would_not_work_is_said_at_start(settings: dict[str, Any], found: set[str]) -> None:
     with override_settings(**settings):
         assert ids() == found
+
+
+@pytest.mark.parametrize(("options", "told"), MISCONFIGURED)
+def test_no_server_starts_with_what_would_be_unsafe(options: dict[str, Any], told: str) -> None:
+    """A server runs no system checks: it loads the middleware."""
+    settings = {"DATABASE": "memory:", **{name.upper(): value for name, value in options.items()}}
+    for get_application in (get_wsgi_application, get_asgi_application):
+        with override_settings(DOORWARD=settings), pytest.raises(ConfigurationError, match=told):
+            get_application()
+    with override_settings(DOORWARD=settings):
+        assert {told.partition(":")[0]} == {each.removeprefix("doorward.") for each in ids() if "DW" in each}
+
+
+def test_nothing_lets_a_cookie_go_further_and_djangos_secret_has_to_be_one() -> None:
+    for name in NOT_TO_BE_ASKED_FOR:
+        with override_settings(DOORWARD={"DATABASE": "memory:", name.upper(): "None"}):
+            assert "doorward.DW060" in ids()
+    with override_settings(DOORWARD={"DATABASE": WITHOUT_A_SECRET}, SECRET_KEY="short"):
+        assert "doorward.DW003" in ids()
+
+
+def test_a_command_says_what_is_wrong_with_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    with override_settings(DOORWARD={"DATABASE": "memory:", "ACCESS_LIFETIME": 86_400}):
+        with pytest.raises(SystemExit) as ended:
+            Command().run_from_argv(["manage.py", "doorward", "accounts", "list"])
+        with pytest.raises(CommandError, match="ended with 2"):
+            call_command("doorward", "accounts", "list")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("doorward: DW010: ")
 
 
 def test_a_lock_that_doorward_would_wait_for_is_said_at_start(monkeypatch: pytest.MonkeyPatch) -> None:

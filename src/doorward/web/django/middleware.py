@@ -33,12 +33,16 @@ class DoorwardMiddleware:
     the request, a user that another backend put into Django's session stays.
 
     Synchronous and asynchronous, by what it is put before.
+
+    Raises:
+        ConfigurationError: the settings cannot be used.  Servers make it when they start, and run no system checks.
     """
 
     sync_capable = True
     async_capable = True
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        deployment()
         self._get_response = get_response
         self._is_asynchronous = iscoroutinefunction(get_response)
         if self._is_asynchronous:

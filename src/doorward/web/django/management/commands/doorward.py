@@ -30,7 +30,13 @@ class Command(BaseCommand):
 
 
 def _run(arguments: list[str]) -> int:
-    from doorward.cli.app import run
+    from doorward.cli.app import UNUSABLE, run, told
+    from doorward.errors import ConfigurationError
     from doorward.web.django.conf import deployment
 
-    return run(arguments, auth=deployment(), name="manage.py doorward")
+    try:
+        auth = deployment()
+    except ConfigurationError as refused:
+        print(f"doorward: {told(refused)}", file=sys.stderr)  # noqa: T201 -- as the commands themselves do
+        return UNUSABLE
+    return run(arguments, auth=auth, name="manage.py doorward")
