@@ -173,7 +173,7 @@ TARGETS = (
         of=_figure("signing_in", "Signing in", "Doorward"),
         over=_figure("signing_in", "Signing in", "raw argon2id"),
         at_least=0.95,
-        why_not="what is around the hash takes the cores as well: HTTP, the transaction, signing, the clients' own work",
+        why_not="what is around the hash takes the cores as well: HTTP, the transaction, signing, the clients",
     ),
     Target(
         what="what others wait while people sign in, p99",
