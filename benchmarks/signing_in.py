@@ -39,6 +39,12 @@ What others wait depends less on that choice than on where it is computed: in th
 better-auth), in the threads that serve (Django), or in the event loop (fastapi-users).
 
 "of a core" is how many in one second of its own time on a core.
+
+**What the measurement said, and what was done.** With every core busy hashing, the event loop waited for a slice of
+theirs before it answered anybody else. On Linux the threads that hash now give way to it: on a machine with other work,
+what others waited fell from 43 ms to 15 (p99, the median of eight rounds in turns), and no fewer people signed in.
+Beside the hash, 20 ms of a core, a sign-in took 1.8 where hashing was made cheap: the transaction in its thread 0.7,
+what the loop does 0.6, of which signing the access token is 0.2, and HTTP 0.5.
 """
 
 AT_ONCE = 8

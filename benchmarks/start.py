@@ -98,11 +98,11 @@ def imports() -> dict[str, Sequence[str]]:
 
 
 async def importing(plan: Plan) -> Part:
-    rounds: dict[str, Round] = {name: partial(_printed, command) for name, command in imports().items()}
+    rounds: dict[str, Round] = {name: partial(printed, command) for name, command in imports().items()}
     return await in_turns("Importing", rounds, rounds=plan.rounds, unit="ms")
 
 
-async def _printed(command: Sequence[str]) -> float:
+async def printed(command: Sequence[str]) -> float:
     done = subprocess.run(  # noqa: ASYNC221 -- nothing else is to happen meanwhile
         command, cwd=NODE_PEERS, env=_compiling(), capture_output=True, text=True, check=True
     )
@@ -143,11 +143,11 @@ async def readiness(folder: Path, plan: Plan) -> Part:
     database = f"sqlite:///{folder / 'there.db'}"
     migrate(database)
     ways = [serve("doorward serve"), serve("doorward serve, again", DOORWARD_DATABASE=database), *peers()]
-    rounds: dict[str, Round] = {way.name: partial(_until_ready, way) for way in ways}
+    rounds: dict[str, Round] = {way.name: partial(until_ready, way) for way in ways}
     return await in_turns("Serving the first request", rounds, rounds=plan.rounds, unit="ms")
 
 
-async def _until_ready(way: Way) -> float:
+async def until_ready(way: Way) -> float:
     begun = time.perf_counter()
     with serving([way]):
         return 1e3 * (time.perf_counter() - begun)
@@ -156,11 +156,20 @@ async def _until_ready(way: Way) -> float:
 # Memory
 
 
-def memory(plan: Plan) -> Part:
+def missing() -> str | None:
+    """Why memory cannot be measured, or None."""
+    if not Path("/proc/self/smaps_rollup").exists():
+        return "this system does not tell what a process holds"
+    return "wrk is missing: apt-get install wrk" if shutil.which("wrk") is None else None
+
+
+BARE = tuple(asgi(f"bare ASGI, {name}", "bare", way=way) for name, way in (("alone", "none"), ("Doorward", "hybrid")))
+
+
+def memory(ways: Sequence[Way], plan: Plan) -> Part:
     """MiB of each server, one after the other, idle and after requests."""
-    bare = [asgi(f"bare ASGI, {name}", "bare", way=way) for name, way in (("alone", "none"), ("Doorward", "hybrid"))]
     found = []
-    for way in (by_doorward().way, *bare, *peers()):
+    for way in ways:
         tell(f"memory of {way.name}")
         with serving([way]) as servers:
             server, ours = servers[way.name], way.name == by_doorward().way.name
@@ -203,10 +212,10 @@ def installed() -> Part:
 
 async def measured(folder: Path, plan: Plan) -> list[Part]:
     parts = [await importing(plan), await readiness(folder, plan)]
-    if shutil.which("wrk") is None:
-        print("Not installed: wrk; memory is not measured.", file=sys.stderr)
+    if (reason := missing()) is not None:
+        print(f"Memory is not measured: {reason}.", file=sys.stderr)
     else:
-        parts.append(await asyncio.to_thread(memory, plan))
+        parts.append(await asyncio.to_thread(memory, [by_doorward().way, *BARE, *peers()], plan))
     return [*parts, installed()]
 
 

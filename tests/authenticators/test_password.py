@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import sys
 import threading
 import unicodedata
 from collections.abc import Coroutine, Iterator
@@ -390,6 +392,27 @@ async def test_no_more_work_at_once_than_there_are_workers_and_never_on_the_loop
     assert gate.most == 2
     assert gate.done == 10
     assert threading.get_ident() not in gate.threads
+    hashing.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no niceness of its own")
+async def test_whoever_hashes_lets_the_loop_go_first() -> None:
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    hashing, before = Argon2Hashing(INSECURE_FAST, workers=1), niceness()
+    assert await hashing.run(niceness) == min(before + 10, 19)
+    assert niceness() == before
+    hashing.close()
+
+
+async def test_where_niceness_is_forbidden_there_is_hashing_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(_: int) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "nice", forbidden)
+    hashing = Argon2Hashing(INSECURE_FAST, workers=1)
+    assert await hashing.verify(RIGHT, await hashing.hash(RIGHT))
     hashing.close()
 
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.at_rest import peers_at_rest
+from benchmarks.installed import has_node_peers
 from benchmarks.measuring import Run
 from benchmarks.stores import Plan, key_of, measure_all, publish_parts
 from tests.memcached import missing as missing_memcached
@@ -26,6 +28,17 @@ async def test_what_sessions_take_is_measured_on_every_engine(
     assert len(look_ups) == 5
     publish_parts(Run(folder=tmp_path), parts)
     assert "| Redis, 20 sessions |" in (tmp_path / "stores.md").read_text()
+
+
+def test_what_others_take_is_measured_on_the_same_engines(postgres: PostgresServer, valkey: ValkeyServer) -> None:
+    found = peers_at_rest((20,), new_database=postgres.new_database, valkey=valkey.emptied())
+    names = [way.name for way in found]
+    assert names[:2] == ["Django on PostgreSQL, 20 sessions", "Django on Redis, 20 sessions"]
+    assert [way.to for way in found[:2]] == ["PostgreSQL, 20 sessions", "Redis, 20 sessions"]
+    if has_node_peers():
+        assert names[2:] == ["express-session on Redis, 20 sessions", "better-auth on PostgreSQL, 20 sessions"]
+    # No session is less than its key and whom it is of.
+    assert all(way.median > 60 for way in found)
 
 
 def test_keys_are_told_apart_and_fit_a_column() -> None:

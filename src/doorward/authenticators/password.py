@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import threading
 import unicodedata
 from abc import ABC, abstractmethod
 from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from secrets import token_bytes
@@ -258,7 +260,9 @@ class Argon2Hashing(_Hashing):
         self, parameters: Argon2Parameters = OWASP, *, workers: int | None = None, queue: int | None = None
     ) -> None:
         super().__init__(parameters, workers=workers, queue=queue)
-        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="doorward-hashing")
+        self._pool = ThreadPoolExecutor(
+            self._workers, thread_name_prefix="doorward-hashing", initializer=_let_others_go_first
+        )
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run slow work where passwords are hashed.
@@ -286,6 +290,21 @@ class Argon2Hashing(_Hashing):
     def close(self) -> None:
         """Take no more; what was taken is finished without being waited for."""
         self._pool.shutdown(wait=False)
+
+
+_NICENESS = 10
+
+
+def _let_others_go_first() -> None:
+    """Give way to the event loop.
+
+    With every core busy hashing it would wait for a slice of theirs before it answers anybody else; what is left of
+    the cores goes to hashing all the same.  On Linux niceness is a thread's own, elsewhere the whole process would get
+    it.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):  # a sandbox may forbid it
+            os.nice(_NICENESS)
 
 
 class _Turn(Generic[T]):
