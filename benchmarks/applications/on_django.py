@@ -29,7 +29,7 @@ settings.configure(
     ROOT_URLCONF=__name__,
     INSTALLED_APPS=_APPS,
     SECRET_KEY="a key for benchmarks alone, of no use to anybody",
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "django.db"}},
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "django.db", "CONN_MAX_AGE": 60}},
     **_SETTINGS,
 )
 django.setup()

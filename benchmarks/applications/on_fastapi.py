@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from credential import WAY, WHO
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 
 from doorward import Principal
 
@@ -20,6 +20,16 @@ if WAY == "none":
     @app.get("/me")
     async def anyone() -> dict[str, str]:
         return WHO
+
+elif WAY == "dependency":
+
+    class Nothing:
+        async def __call__(self, _: Request) -> dict[str, str]:
+            return WHO
+
+    @app.get("/me")
+    async def told(who: Annotated[dict[str, str], Depends(Nothing())]) -> dict[str, str]:
+        return who
 
 else:
     from deployment import DATABASE, OPTIONS, SECRET, sign_in

@@ -12,7 +12,7 @@ settings.configure(
     ALLOWED_HOSTS=["127.0.0.1", "testserver"],
     ROOT_URLCONF=__name__,
     SECRET_KEY="a key for benchmarks alone, of no use to anybody",
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "django.db"}},
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "django.db", "CONN_MAX_AGE": 60}},
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
     INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"],
     MIDDLEWARE=[
@@ -35,6 +35,7 @@ def home(_: HttpRequest) -> JsonResponse:
 
 
 if WAY == "sessions":
+    from django.contrib.auth.views import LoginView
     from django.test import Client
 
     def me(request: HttpRequest) -> HttpResponse:
@@ -64,4 +65,6 @@ else:
     hand_over(f"Authorization: Bearer {AccessToken.for_user(user)}")
 
 urlpatterns = [path("", home), path("me", me)]
+if WAY == "sessions":
+    urlpatterns.append(path("login", LoginView.as_view(next_page="/")))
 app = get_wsgi_application()

@@ -1,5 +1,9 @@
-"""fastapi-users, as its documentation has it on SQLAlchemy and SQLite: its JWT strategy, or its database strategy."""
+"""fastapi-users, as its documentation has it on SQLAlchemy: its JWT strategy, or its database strategy.
 
+On SQLite, unless DATABASE names a PostgreSQL.
+"""
+
+import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,7 +36,8 @@ class AccessToken(SQLAlchemyBaseAccessTokenTableUUID, Base):
     pass
 
 
-engine = create_async_engine("sqlite+aiosqlite:///users.db")
+DATABASE = os.environ.get("DATABASE", "sqlite+aiosqlite:///users.db")
+engine = create_async_engine(DATABASE.replace("postgresql:", "postgresql+psycopg:"))
 new_session = async_sessionmaker(engine, expire_on_commit=False)
 
 
@@ -69,7 +74,8 @@ def by_database(found: Annotated[AccessTokenDatabase, Depends(tokens)]) -> Datab
 backend = AuthenticationBackend(
     name=WAY, transport=BearerTransport(tokenUrl="login"), get_strategy=by_jwt if WAY == "jwt" else by_database
 )
-signed_in = FastAPIUsers[User, uuid.UUID](manager, [backend]).current_user(active=True)
+peer = FastAPIUsers[User, uuid.UUID](manager, [backend])
+signed_in = peer.current_user(active=True)
 
 
 @asynccontextmanager
@@ -85,6 +91,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
+app.include_router(peer.get_auth_router(backend))
 
 
 @app.get("/")

@@ -61,9 +61,9 @@ def decide_assurance(
 
     RFC 9470 section 3; OpenID Connect Core section 3.1.2.1 (``max_age``).
     """
-    if not principal.allows(roles=demands.roles):
+    if demands.roles and not principal.allows(roles=demands.roles):
         return NotPermitted()
-    if not principal.allows(scopes=demands.scopes):
+    if demands.scopes and not principal.allows(scopes=demands.scopes):
         return NotPermitted(scopes=demands.scopes)
     if demands.fresh is not None and now - principal.authenticated_at > demands.fresh:
         return InsufficientAuthentication(demands.fresh)

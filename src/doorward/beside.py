@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from doorward.clocks import system_clock
 from doorward.doorward import Doorward
-from doorward.stores.clock import system_clock
 
 D = TypeVar("D", bound=Doorward)
 

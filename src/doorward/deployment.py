@@ -9,13 +9,14 @@ from datetime import timedelta
 from doorward.audit.model import Actor
 from doorward.keyring import Keyring
 from doorward.limits import Limits
+from doorward.memory import Memory
 from doorward.options import Options
 from doorward.ports import Clock, Entropy, PasswordHashing, Store
 from doorward.revocation.freshness import Freshness, Ticks
 from doorward.revocation.hub import Hub
 from doorward.revocation.model import LiveSet
 from doorward.rotation.model import RefreshPolicy
-from doorward.sessions.cache import SessionCache
+from doorward.sessions.cache import MOST_SESSIONS, RememberedSession
 from doorward.sessions.model import Ending, EndReason
 from doorward.tokens.desk import ForwardedToken, TokenDesk
 from doorward.tokens.status_list import Statuses
@@ -32,6 +33,7 @@ class Deployment:
         hashing: of passwords.
         keyring: what is derived from the secret.
         clock: this machine's; what the store writes and judges goes by the store's own.
+        seconds: the same clock's seconds since 1970, which takes a fifth of the time.
         entropy: what secrets are made of.
         hub: tells those who read the revocation feed.
         freshness: how old they are.
@@ -50,6 +52,7 @@ class Deployment:
     hashing: PasswordHashing
     keyring: Keyring
     clock: Clock
+    seconds: Callable[[], float]
     entropy: Entropy
     hub: Hub
     freshness: Freshness
@@ -57,7 +60,7 @@ class Deployment:
     desk: TokenDesk
     limits: Limits
     statuses: Statuses
-    cookies: SessionCache = field(default_factory=SessionCache)
+    cookies: Memory[RememberedSession] = field(default_factory=lambda: Memory(MOST_SESSIONS))
     forwarded: dict[str, ForwardedToken] = field(default_factory=dict)
     verifiers: dict[str, StoredVerifier] = field(default_factory=dict)
     watches: Callable[[], bool]
@@ -84,7 +87,7 @@ class Deployment:
 
     def is_fresh_at(self, ticks: float) -> bool:
         """Whether it is, at an instant of ``ticks``."""
-        return self.watches() and self.freshness.is_fresh(now=ticks, max_staleness=self.options.max_staleness)
+        return self.freshness.is_fresh(now=ticks, max_staleness=self.options.max_staleness) and self.watches()
 
     def ending(self, reason: EndReason, actor: Actor) -> Ending:
         return Ending(reason=reason, actor=actor, remember_for=self.options.revocations_live_for)

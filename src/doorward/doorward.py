@@ -14,6 +14,7 @@ from doorward.accounts.model import Account, AccountChange, ImportedAccount
 from doorward.assurance import Demands
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
+from doorward.clocks import seconds_of, system_clock
 from doorward.completion import to_the_end
 from doorward.deployment import Deployment
 from doorward.errors import ConfigurationError, Unavailable
@@ -34,7 +35,6 @@ from doorward.sessions import flow as sessions
 from doorward.sessions import reassessment, signing_in
 from doorward.sessions.model import EndReason, Refreshed, Session, SignedIn
 from doorward.stores import is_postgres, open_announcements, open_store
-from doorward.stores.clock import system_clock
 from doorward.tokens import flow as tokens
 from doorward.tokens.desk import TokenDesk
 from doorward.tokens.status_list import Statuses
@@ -100,6 +100,7 @@ class Doorward:
         self.is_blocking = blocking
         self._makes_keys = makes_keys
         self._clock = clock or system_clock
+        self._seconds = seconds_of(clock)
         self._ticks = ticks
         self._entropy = entropy
         self._deployment: Deployment | None = None
@@ -144,6 +145,7 @@ class Doorward:
                 hashing=hashing_for(self.options, blocking=self.is_blocking),
                 keyring=keyring,
                 clock=self._clock,
+                seconds=self._seconds,
                 entropy=self._entropy,
                 hub=Hub(
                     name=new_identifier(token_bytes),
@@ -197,6 +199,11 @@ class Doorward:
     def is_open(self) -> bool:
         """Whether requests can be answered without opening first."""
         return self._deployment is not None
+
+    @property
+    def opened(self) -> Deployment | None:
+        """The parts of this deployment, or None while it is not open."""
+        return self._deployment
 
     @property
     def deployment(self) -> Deployment:

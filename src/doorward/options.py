@@ -101,6 +101,8 @@ class Options:
 
     def scopes_of(self, roles: tuple[str, ...]) -> tuple[str, ...]:
         """The scopes that an account with these roles has, sorted."""
+        if not self.role_scopes:
+            return ()  # asked for twice with every token
         return tuple(sorted({scope for role in ("*", *roles) for scope in self.role_scopes.get(role, ())}))
 
     def checked(self) -> Options:

@@ -24,9 +24,19 @@ async def test_what_the_feed_costs_is_measured_multiplied_and_published(tmp_path
 
 
 @pytest.mark.slow
-async def test_a_fleet_is_measured_and_every_verifier_refuses(postgres: PostgresServer, tmp_path: Path) -> None:
+async def test_a_fleet_is_measured_and_published_and_every_verifier_refuses(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
     plan = fleet.Plan(sizes=((2, 3),), processes=1, load=20, servers=1)
-    quiet, loaded = await fleet.measured(postgres.emptied(), tmp_path, plan, store="PostgreSQL")
-    assert quiet.title == "PostgreSQL, 2 verifiers, 3 sessions"
-    assert loaded.title == "PostgreSQL, 2 verifiers, 20 requests a second, 3 sessions"
-    assert all(each.median > 0 for part in (quiet, loaded) for each in part.measured)
+    store = fleet.Store(name="PostgreSQL", settings={"DATABASE": postgres.emptied()})
+    found = await fleet.measured(store, tmp_path, plan)
+    assert [(each.verifiers, each.load, each.sessions) for each in found] == [(2, 0, 3), (2, 20, 3)]
+    for each in found:
+        assert 0 < each.milliseconds["p50"] <= each.milliseconds["p99"] <= each.milliseconds["slowest"]
+    fleet.publish(Run(folder=tmp_path), found)
+    page = (tmp_path / "fleet.md").read_text()
+    assert "\n## PostgreSQL\n" in page
+    assert f"\n| 2 | 20 | 3 | {found[1].milliseconds['p50']:.1f} |" in page
+    assert (tmp_path / "fleet.svg").read_text().startswith("<?xml")
+    assert str(tmp_path) not in page + (tmp_path / "fleet.json").read_text()

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import NAMES, main
-from benchmarks.hot_path import Plan, on_postgres, on_redis, on_sqlite, publish_parts
-from benchmarks.measuring import Measured, Run, a_second, in_turns
+from benchmarks.callers import Plan
+from benchmarks.hot_path import on_postgres, on_redis, on_sqlite, publish_parts
+from benchmarks.measuring import Measured, Part, Run, a_second, in_turns, publish
 from tests.postgres import PostgresServer
 from tests.valkey import ValkeyServer
 
@@ -51,6 +52,21 @@ async def test_ways_are_measured_in_turns_and_the_first_round_of_each_is_not_cou
     assert "".join(measured) == "abababab"
     assert part.measured == (Measured(name="A", rounds=(3.0, 5.0, 7.0)), Measured(name="B", rounds=(4.0, 6.0, 8.0)))
     assert part.measured[0].median == 5.0
+
+
+async def test_a_ratio_is_to_the_first_way_or_to_the_one_that_it_names(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    ways = (
+        Measured(name="A", rounds=(2_000.0,)),
+        Measured(name="B", rounds=(1.234, 3.0, 1.0)),
+        Measured(name="C", rounds=(2.468,), to="B"),
+    )
+    part = Part(title="ratios", measured=ways)
+    assert list(map(part.ratio, ways)) == [1, 1.234 / 2_000, 2]
+    publish(Run(folder=tmp_path), "some", title="Some", about="Of some.", parts=[part], packages=())
+    page = (tmp_path / "some.md").read_text()
+    assert "| A | 2,000 | 2,000 | 2,000 | 1.00 |\n" in page
+    assert "| B | 1.23 | 1 | 3 | 0.00 |\n| C | 2.47 | 2.47 | 2.47 | 2.00 of B |\n" in page
 
 
 async def test_each_caller_is_told_its_number() -> None:

@@ -148,9 +148,7 @@ class Site:
     def _environment(self) -> dict[str, str]:
         plain = {name: value for name, value in os.environ.items() if not name.startswith("DOORWARD_")}
         given = {"RATE_LIMITS": "off", "INSECURE_FAST_HASHING": "on", "ISSUER": self.origin} | dict(self._settings)
-        # What was compiled for one process is kept for the next.
-        compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(self.folder.parent / "compiled")}
-        return plain | compiled | {f"DOORWARD_{name}": value for name, value in given.items()}
+        return plain | {f"DOORWARD_{name}": value for name, value in given.items()}
 
     def _wait(self, process: subprocess.Popen[bytes]) -> str:
         until = time.monotonic() + PATIENCE_SECONDS

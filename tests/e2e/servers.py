@@ -20,8 +20,6 @@ import httpx
 
 COMMAND = (sys.executable, "-c", "from doorward.cli import main; main()")
 ROOT = Path(__file__).parents[2]
-# What was compiled for one process is kept for the next: they start again and again.
-COMPILED = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(ROOT / ".dev" / "compiled")}
 READY_WITHIN_SECONDS = 60
 SECRET = "the secret of a deployment in tests"
 ADA = {"email": "ada@example.com", "password": "seven green kettles whistle at dawn"}
@@ -48,7 +46,7 @@ class Server:
             "SECRET": SECRET,
         }
         settings = {f"DOORWARD_{name}": value for name, value in (given | settings).items()}
-        self._environment = plain | COMPILED | settings
+        self._environment = plain | settings
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
@@ -82,7 +80,7 @@ class Server:
     def command(self, *arguments: str) -> Any:
         """What a command of the operator says in JSON."""
         done = subprocess.run(
-            [*COMMAND, *arguments, "--database", f"sqlite:///{self.database}"],
+            [*COMMAND, *arguments],
             cwd=self._folder,
             env=self._environment,
             stdin=subprocess.DEVNULL,

@@ -1,10 +1,9 @@
-"""Three servers, one database, five services: signed out at one, refused by all, whatever dies meanwhile."""
+"""Three servers on one store, five services: signed out at one, refused by all, whatever dies meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -15,14 +14,12 @@ from typing import Any
 import httpx
 import pytest
 
-from doorward.audit.model import Actor
-from doorward.blocking import run_blocking
-from doorward.doorward import Doorward
 from doorward.revocation.freshness import boot_seconds
 from tests.e2e.balancer import Balancer
-from tests.e2e.servers import COMPILED, ROOT, SECRET, Server, current, sign_in, sign_up
+from tests.e2e.servers import ROOT, Server, current, sign_in, sign_up
 from tests.e2e.watcher import AUDIENCE
 from tests.postgres import PostgresServer
+from tests.valkey import ValkeyServer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -45,7 +42,6 @@ class Service:
             await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "tests.e2e.watcher", kind, issuer, credential, str(MAX_STALENESS)),
                 cwd=ROOT,
-                env=os.environ | COMPILED,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
             )
@@ -133,12 +129,24 @@ class Fleet:
             await client.aclose()
 
 
+@pytest.fixture(params=["PostgreSQL", "Redis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """Where the servers keep what they share, as settings.
+
+    With Redis accounts are in SQLite: then it is Redis by which servers tell each other, and not ``NOTIFY``.
+    """
+    if request.param == "PostgreSQL":
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        return {"DATABASE": postgres.emptied()}
+    valkey: ValkeyServer = request.getfixturevalue("valkey")
+    return {"DATABASE": f"sqlite:///{tmp_path / 'shared.db'}", "REDIS_URL": valkey.emptied()}
+
+
 @pytest.fixture
-async def fleet(tmp_path: Path, postgres: PostgresServer) -> AsyncIterator[Fleet]:
-    database = postgres.emptied()
+async def fleet(tmp_path: Path, store: dict[str, str]) -> AsyncIterator[Fleet]:
     async with AsyncExitStack() as stack:
         balancer = await stack.enter_async_context(Balancer())
-        settings = {"DATABASE": database, "ISSUER": balancer.address, "AUDIENCE": AUDIENCE, "STRATEGY": "hybrid"}
+        settings = {**store, "ISSUER": balancer.address, "AUDIENCE": AUDIENCE, "STRATEGY": "hybrid"}
         for number in range(SERVERS):
             folder = tmp_path / f"server-{number}"
             folder.mkdir()
@@ -146,26 +154,20 @@ async def fleet(tmp_path: Path, postgres: PostgresServer) -> AsyncIterator[Fleet
             stack.callback(server.kill)
             balancer.servers.append(server)
         # One first, so that the others find it compiled and the schema made.
-        await balancer.servers[0].start()
-        await asyncio.gather(*(server.start() for server in balancer.servers[1:]))
-        credential = _a_credential(database, issuer=balancer.address)
-        tokens = await _signed_in(balancer.servers[0])
-        started = [Service.start(kind, balancer.address, credential) for kind in KINDS]
+        first, *others = balancer.servers
+        await first.start()
+        added, *_ = await asyncio.gather(
+            asyncio.to_thread(first.command, "verifiers", "add", "fleet", "--json"),
+            *(server.start() for server in others),
+        )
+        tokens = await _signed_in(first)
+        started = [Service.start(kind, balancer.address, added["credential"]) for kind in KINDS]
         services = await asyncio.gather(*started)
         for service in services:
             stack.push_async_callback(service.end)
         fleet = Fleet(balancer, services, tokens)
         stack.push_async_callback(fleet.close)
         yield fleet
-
-
-def _a_credential(database: str, *, issuer: str) -> str:
-    auth = Doorward(database, secret=SECRET, issuer=issuer, audience=AUDIENCE, blocking=True, makes_keys=False)
-    run_blocking(auth.open())
-    try:
-        return run_blocking(auth.add_verifier("fleet", actor=Actor())).reveal()
-    finally:
-        run_blocking(auth.close())
 
 
 async def _signed_in(server: Server) -> list[str]:

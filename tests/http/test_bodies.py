@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from functools import partial
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from doorward.errors import DoorwardError, ValidationFailed
-from doorward.http.bodies import read_form, read_json, read_query
+from doorward.http.bodies import _form_pairs, read_form, read_json, read_query
 from doorward.http.errors import InvalidRequest, MalformedJson, UnsupportedMediaType
 from doorward.http.shapes import AccountChangeJson, AccountQuery, KeepQuery, NewAccount, NewSession
 from tests.http.world import a_request
@@ -212,6 +215,19 @@ def test_parameters_without_a_value_count_as_left_out() -> None:
 def test_a_parameter_is_never_there_twice_and_a_form_is_a_form(body: bytes) -> None:
     with pytest.raises(InvalidRequest):
         form(body)
+
+
+def pairs_or_none(read: Callable[[], list[tuple[str, str]]]) -> list[tuple[str, str]] | None:
+    try:
+        return read()
+    except ValueError:
+        return None
+
+
+@given(st.text(alphabet="ab=&;%+20ä", max_size=12) | st.integers(60, 70).map(lambda n: "&".join(["a=1"] * n)))
+def test_a_form_without_escapes_is_read_as_one_with_them(text: str) -> None:
+    expected = partial(parse_qsl, text, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=64)
+    assert pairs_or_none(partial(_form_pairs, text)) == pairs_or_none(expected)
 
 
 @pytest.mark.parametrize("content_type", ["", "application/json", "multipart/form-data", "text/plain"])

@@ -5,7 +5,7 @@ import pytest
 from doorward.audit.model import Actor
 from doorward.doorward import Doorward
 from doorward.errors import ConflictingCredentials, CsrfFailed, InvalidToken, NotAuthenticated
-from doorward.http.caller import authenticate_request, recognise
+from doorward.http.caller import authenticate_request, recognise_bearer, recognise_cookie
 from doorward.principal import Principal
 from doorward.secret import Secret
 from doorward.sessions.flow import verify_token
@@ -141,13 +141,11 @@ async def test_where_clients_come_over_https_a_page_of_the_same_host_over_http_i
 
 
 def recognised(world: World, method: str = "GET", scheme: str = "http", **headers: str) -> Principal | None:
-    return recognise(
-        world.auth,
-        method=method,
-        authorization=headers.get("authorization"),
-        cookie=headers.get("cookie"),
-        scheme=scheme,
-    )
+    authorization, cookie = headers.get("authorization"), headers.get("cookie")
+    if authorization is not None:
+        return recognise_bearer(world.auth, authorization, cookie)
+    assert cookie is not None
+    return recognise_cookie(world.auth, cookie, method, scheme)
 
 
 async def seen_before(world: World) -> tuple[str, str]:
@@ -182,7 +180,6 @@ async def test_what_is_not_the_plainest_case_is_left_to_the_rules(session_world:
     for method in ("POST", "PUT", "PATCH", "DELETE", "WEBSOCKET", "UNKNOWN"):
         assert recognised(session_world, method, cookie=cookie) is None, method
     for headers in (
-        {},
         {"cookie": "theme=dark"},
         {"cookie": f"{cookie}; doorward_session=planted"},
         {"cookie": f"doorward_session=planted; {cookie}"},
@@ -237,8 +234,8 @@ async def test_a_generation_is_not_recognised_before_the_store_knows_that_it_arr
 
 async def test_nobody_is_recognised_before_it_opens() -> None:
     closed = Doorward("memory:")
-    known = recognise(closed, method="GET", authorization="Bearer x", cookie=None, scheme="http")
-    assert known is None
+    assert recognise_bearer(closed, "Bearer x", None) is None
+    assert recognise_cookie(closed, "doorward_session=x", "GET", "http") is None
 
 
 async def test_a_request_is_counted_once_by_the_memories(session_world: World) -> None:

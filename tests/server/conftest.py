@@ -73,11 +73,10 @@ def read(body: bytes) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Without settings of the developer's own, and with compiled modules kept from one process to the next."""
+def environment() -> dict[str, str]:
+    """Without settings of the developer's own."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("DOORWARD_")}
-    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path_factory.getbasetemp() / "compiled")}
-    return plain | compiled | {"DOORWARD_INSECURE_FAST_HASHING": "on"}
+    return plain | {"DOORWARD_INSECURE_FAST_HASHING": "on"}
 
 
 Start = Callable[..., AServer]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import io
+import json
 import socket
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +19,8 @@ from doorward.audit.model import Actor, Origin
 from doorward.ports import Removed
 from doorward.secret import Secret
 from doorward.server import protocol
-from doorward.server.app import MOST_BATCHES, ServerApp
+from doorward.server.app import MOST_BATCHES, ServerApp, create_app
+from doorward.server.logs import set_up_logs
 from doorward.server.protocol import BoundedProtocol
 from doorward.server.settings import load_settings
 
@@ -28,6 +32,29 @@ def an_app(monkeypatch: pytest.MonkeyPatch, folder: Path, **flags: Any) -> Serve
     monkeypatch.chdir(folder)
     settings = load_settings({"database": "memory:", **flags}).settings
     return ServerApp(settings.doorward(), settings)
+
+
+async def test_what_a_worker_begins_with_is_no_work_for_the_collector(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOORWARD_DATABASE", "memory:")
+    monkeypatch.chdir(tmp_path)
+    try:
+        create_app()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+
+
+@pytest.mark.parametrize(("level", "written"), [("info", ["sign_in"]), ("warning", [])])
+async def test_a_request_is_logged_unless_nobody_reads_such_lines(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, level: str, written: list[str]
+) -> None:
+    app, stream = an_app(monkeypatch, tmp_path), io.StringIO()
+    set_up_logs("json", level=level, stream=stream)
+    app._observe("sign_in", 201, 0.001)
+    app._observe("read_health", 200, 0.001)
+    assert [json.loads(line)["operation"] for line in stream.getvalue().splitlines()] == written
 
 
 async def test_a_round_of_housekeeping_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -107,6 +107,16 @@ def test_however_many_names_arrive_the_series_are_bounded() -> None:
     assert f'doorward_operations_total{{operation="other",status="200"}} {2 * MOST_OPERATIONS}.0' in lines
 
 
+def test_one_name_is_counted_by_each_status_however_often_it_comes() -> None:
+    metrics = Metrics()
+    for status in (200, 401, 200, 200):
+        metrics.observe("refresh", status, 0.001)
+    text = text_of(metrics)
+    assert 'doorward_operations_total{operation="refresh",status="200"} 3.0' in text
+    assert 'doorward_operations_total{operation="refresh",status="401"} 1.0' in text
+    assert 'doorward_operation_seconds_count{operation="refresh"} 4.0' in text
+
+
 @pytest.mark.parametrize("status", [-1, 0, 99, 600, 10**9])
 def test_a_status_that_is_none_makes_no_series_of_its_own(status: int) -> None:
     metrics = Metrics()

@@ -316,3 +316,24 @@ def test_whatever_is_logged_is_bounded_and_can_be_written_as_json(text: str, val
 def test_long_hostile_text_is_masked_in_steps_that_grow_with_its_length(text: str) -> None:
     # Were one of the patterns to look back and forth over the whole text, this would take minutes.
     Redaction([Secret(CONFIGURED)]).line(text)
+
+
+def test_what_is_harmless_is_kept_and_what_is_masked_is_masked_every_time() -> None:
+    redaction = Redaction([Secret(CONFIGURED)])
+    handle = write_handle(Handle(key=1, secret=b"x" * 16)).reveal()
+    for _ in range(3):
+        assert redaction.line("sign_in") == "sign_in"
+        assert redaction.line(CONFIGURED[:40]) == CONFIGURED[:40]
+        assert MASK in redaction.line(f"a {handle}")
+        assert redaction.line(CONFIGURED) == MASK
+        assert redaction.line("two\nlines") == "two\\nlines"
+    assert redaction._harmless == {"sign_in", CONFIGURED[:40]}
+
+
+def test_however_much_is_written_what_is_kept_is_bounded() -> None:
+    redaction = Redaction()
+    for number in range(2_000):
+        redaction.line(str(number))
+        redaction.line("x" * 1_000 + str(number))
+    assert len(redaction._harmless) == 500
+    assert max(map(len, redaction._harmless)) < 10

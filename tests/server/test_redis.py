@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import subprocess
@@ -12,6 +13,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +38,31 @@ def valkey() -> Iterator[ValkeyServer]:
         yield server
 
 
+def let_ada_in(valkey: ValkeyServer) -> None:
+    valkey.say("ACL", "SETUSER", "ada", "reset", "on", ">swordfish-9", "allkeys", "allchannels", "allcommands")
+
+
 @pytest.fixture
 def redis_url(valkey: ValkeyServer) -> Iterator[str]:
     valkey.emptied()
-    valkey.say("ACL", "SETUSER", "ada", "reset", "on", ">swordfish-9", "allkeys", "allchannels", "allcommands")
+    let_ada_in(valkey)
     yield valkey.url.replace("redis://", "redis://ada:swordfish-9@")
     valkey.say("ACL", "DELUSER", "ada")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@contextlib.contextmanager
+def gone(valkey: ValkeyServer) -> Iterator[None]:
+    """Not there: whoever calls is turned away at once.  It comes back with what it had."""
+    valkey.say("SAVE")
+    valkey.kill()
+    try:
+        yield
+    finally:
+        valkey.start()
+        let_ada_in(valkey)
+
+
+@pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/shared.db"
@@ -92,8 +110,20 @@ def sign_in(server: Any, email: str = "ada@example.com") -> dict[str, Any]:
     return dict(answer)
 
 
+@pytest.mark.parametrize(
+    ("database", "away"),
+    [("sqlite", ValkeyServer.paused), ("postgresql", gone)],
+    indirect=["database"],
+    ids=["sqlite, Redis paused", "postgresql, Redis gone"],
+)
 def test_servers_side_by_side_are_one_and_outlive_redis(
-    start_apart: Start, variables: dict[str, str], valkey: ValkeyServer, environment: dict[str, str], tmp_path: Path
+    *,
+    start_apart: Start,
+    variables: dict[str, str],
+    valkey: ValkeyServer,
+    environment: dict[str, str],
+    tmp_path: Path,
+    away: Callable[[ValkeyServer], AbstractContextManager[None]],
 ) -> None:
     one = start_apart(**variables)
     other = start_apart(**variables)
@@ -120,11 +150,13 @@ def test_servers_side_by_side_are_one_and_outlive_redis(
     # An outage: told by name, answered by 503, over by itself.
     sign_up(one, "grace@example.com")
     signed_in = sign_in(one, "grace@example.com")
-    with valkey.paused():
-        status, problem = other.call("GET", "/readyz")
-        assert (status, problem["dependency"]) == (503, "redis")
+    with away(valkey), ThreadPoolExecutor() as threads:
+        # At once: where Redis does not answer, each waits for it in vain.
+        readiness = threads.submit(other.call, "GET", "/readyz")
         status, _, retry_after = refresh(one, signed_in["refresh_token"])
         assert status == 503
+        status, problem = readiness.result()
+        assert (status, problem["dependency"]) == (503, "redis")
         assert int(str(retry_after)) >= 1
         assert one.call("GET", "/healthz")[0] == 200
     until(lambda: all(server.call("GET", "/readyz")[0] == 200 for server in (one, other)))

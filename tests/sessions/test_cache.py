@@ -13,11 +13,12 @@ import pytest
 from doorward.accounts.model import AccountChange
 from doorward.doorward import Doorward
 from doorward.errors import NotAuthenticated, SessionEnded, StoreUnavailable
+from doorward.memory import Memory
 from doorward.principal import Principal
 from doorward.secret import Secret
-from doorward.sessions.cache import Moment, SessionCache
 from doorward.sessions.flow import authenticate_handle
 from doorward.sessions.model import EndReason, SignedIn
+from doorward.sessions.recognition import recognise_handle
 from doorward.sessions.rules import SEEN_AT_MOST_EVERY
 from doorward.testing import FakeClock
 from tests.sessions.deployments import (
@@ -203,33 +204,24 @@ async def test_what_is_no_session_is_not_remembered(clock: FakeClock) -> None:
 
 async def test_a_memory_is_bounded_and_keeps_what_is_used(clock: FakeClock) -> None:
     async with a_site("memory:", clock) as auth:
-        cache = SessionCache(4)
+        cache: Memory[Any] = Memory(4)
         object.__setattr__(auth.deployment, "cookies", cache)
         used = await remembered(auth)
         for _ in range(10):
             await remembered(auth)
             await from_memory(auth, used)
             assert len(cache) <= 4
-        text = handle_of(used).reveal()
-        assert text not in repr(cache)
-    with pytest.raises(ValueError, match="two"):
-        SessionCache(1)
 
 
 @pytest.mark.parametrize(("seconds", "held"), [(-0.001, False), (0.0, True), (59.999, True), (60.0, False)])
 async def test_both_clocks_have_to_agree(clock: FakeClock, seconds: float, *, held: bool) -> None:
     async with a_site("memory:", clock) as auth:
-        signed_in = await remembered(auth)
-        row, account = await row_of(auth, signed_in), signed_in.account
-        principal = await auth.authenticate(handle=handle_of(signed_in))
-        asked = Moment(clock=clock(), ticks=5.0)
-        cache = SessionCache()
-        idle = auth.options.session_idle
-        cache.put("handle", principal, row, account, asked=asked, seen_at=row.last_seen_at, idle=idle)
-        later, live = timedelta(seconds=seconds), auth.deployment.live
-        assert cache.get("handle", live=live, clock=asked.clock, ticks=asked.ticks) is principal
-        for now in (
-            Moment(clock=asked.clock + later, ticks=asked.ticks),
-            replace(asked, ticks=asked.ticks + seconds),
+        signed_in, here = await remembered(auth), auth.deployment
+        text, now, ticks = handle_of(signed_in).reveal(), here.seconds(), here.ticks()
+        auth.deployment.freshness.note(asked_at=ticks + 1000.0)
+        assert recognise_handle(here, text) is not None
+        for later in (
+            replace(here, seconds=lambda: now + seconds),
+            replace(here, ticks=lambda: ticks + seconds),
         ):
-            assert (cache.get("handle", live=live, clock=now.clock, ticks=now.ticks) is principal) is held
+            assert (recognise_handle(later, text) is not None) is held

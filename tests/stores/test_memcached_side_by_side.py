@@ -95,8 +95,7 @@ def counted(auth: Doorward) -> Watched:
 
 async def asks(auth: Doorward, signed_in: SignedIn) -> Principal:
     """A request with the cookie at a server that does not remember it; what it leaves in the cache has arrived."""
-    for remembered in (auth.deployment.cookies._young, auth.deployment.cookies._old):
-        remembered.clear()
+    auth.deployment.cookies.forget_all()
     store = auth.deployment.store
     assert isinstance(store, CachedSqlStore)
     principal = await auth.authenticate(handle=handle(signed_in))

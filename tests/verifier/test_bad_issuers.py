@@ -201,7 +201,7 @@ def test_without_good_digests_nothing_stays_fresh_and_revocations_still_arrive(
 
 @pytest.mark.usefixtures("sound")
 def test_an_old_snapshot_that_is_sent_again_makes_nothing_fresh_and_takes_nothing_back(
-    issuer: Issuer, a_verifier: Verifiers
+    issuer: Issuer, a_verifier: Verifiers, caplog: pytest.LogCaptureFixture
 ) -> None:
     ticks = FakeTicks()
     verifier, token = a_verifier(ticks=ticks), issuer.a_token()
@@ -217,10 +217,14 @@ def test_an_old_snapshot_that_is_sent_again_makes_nothing_fresh_and_takes_nothin
     issuer.wait_for(STREAM_PATH, before + 2)
     assert verifier.state.state is State.STALE
     assert not accepts(verifier, token)
+    # What is asked is not answered, and what is told is old: one trouble, of two causes.
+    assert len(lines(caplog, "digest")) == 1
 
 
 @pytest.mark.usefixtures("sound")
-def test_heartbeats_from_the_future_change_nothing(issuer: Issuer, a_verifier: Verifiers) -> None:
+def test_heartbeats_from_the_future_change_nothing_and_are_told_of_once(
+    issuer: Issuer, a_verifier: Verifiers, caplog: pytest.LogCaptureFixture
+) -> None:
     verifier, token = a_verifier(), issuer.a_token()
     issuer.revoke(name="ses_2")
     eventually(lambda: verifier.state.live_revocations == 1)
@@ -238,6 +242,7 @@ def test_heartbeats_from_the_future_change_nothing(issuer: Issuer, a_verifier: V
     assert verifier.state.live_revocations == 1
     assert not accepts(verifier, issuer.a_token(sid="ses_2"))
     eventually(lambda: not accepts(verifier, token, revocation="immediate"))
+    assert len(lines(caplog, "clock")) == 1
     issuer.heartbeat = heartbeat  # type: ignore[method-assign]
     eventually(lambda: accepts(verifier, token, revocation="immediate"))
 

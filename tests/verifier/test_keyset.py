@@ -94,15 +94,18 @@ def test_they_are_fetched_sooner_where_somebody_wants_them_and_not_before_the_co
     assert schedule.fetch_at == 150
 
 
-def test_what_fails_is_tried_again_ever_more_slowly() -> None:
+@pytest.mark.parametrize(("known", "longest"), [(False, 10), (True, 60)])
+def test_what_fails_is_tried_again_ever_more_slowly_but_not_so_slowly_while_nobody_is_let_in(
+    longest: float, *, known: bool
+) -> None:
     schedule, at, waits = a_schedule(), 0.0, []
     for _ in range(12):
         schedule.fetching(at=at)
-        schedule.failed(at=at, known=False)
+        schedule.failed(at=at, known=known)
         waits.append(schedule.fetch_at - at)
         at = schedule.fetch_at
-    assert waits[:4] == pytest.approx([0.2, 0.4, 0.8, 1.6])
-    assert waits[-1] == 60
+    assert waits[:4] == pytest.approx([10] * 4 if known else [0.2, 0.4, 0.8, 1.6])
+    assert waits[-1] == pytest.approx(longest)
     schedule.fetched()
     schedule.failed(at=at, known=True)
     assert schedule.fetch_at - at == pytest.approx(0.2)

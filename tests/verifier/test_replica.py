@@ -396,6 +396,19 @@ def test_the_issuers_clock_may_be_ahead_by_the_skew_and_no_more(behind: int, *, 
     assert (wall.timestamp() - 100 < clock.offset()) is ahead
 
 
+@pytest.mark.parametrize("way", [0, 5])
+@pytest.mark.parametrize(("left", "doubted"), [(0, False), (1e-6, True), (5, True)])
+def test_a_clock_by_which_a_token_lives_is_doubted_where_its_entry_had_died_before_the_first_answer(
+    way: float, left: float, *, doubted: bool
+) -> None:
+    clock = IssuerClock(skew=60 * SECOND)
+    # Given at noon, when the entry has just died; heard, however late, by a clock that accepts the token for so long.
+    exp = NOON - 2 * 60 * SECOND
+    wall = exp + 60 * SECOND - timedelta(seconds=left)
+    clock.note(NOON, asked_at=0, at=way, wall=wall)
+    assert clock.is_ahead(at=way, wall=wall) is doubted
+
+
 def test_a_delayed_answer_does_not_set_the_issuers_clock_back() -> None:
     clock = a_clock([(0, 0)])
     timely = clock.note(NOON + SECOND, asked_at=1, at=9, wall=NOON + 9 * SECOND)

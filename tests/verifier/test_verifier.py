@@ -150,7 +150,9 @@ def test_a_new_key_is_fetched_when_the_feed_says_so(issuer: Issuer, a_verifier: 
     verifier.verify(issuer.a_token(key=EDDSA))
 
 
-def test_a_thousand_unknown_keys_cause_one_fetch(issuer: Issuer, a_verifier: Verifiers) -> None:
+def test_a_thousand_unknown_keys_cause_one_fetch_and_one_line_in_the_log(
+    issuer: Issuer, a_verifier: Verifiers, caplog: pytest.LogCaptureFixture
+) -> None:
     ticks = FakeTicks()
     verifier = a_verifier(ticks=ticks)
     fetched = issuer.count(KEY_SET_PATH)
@@ -162,6 +164,9 @@ def test_a_thousand_unknown_keys_cause_one_fetch(issuer: Issuer, a_verifier: Ver
     issuer.wait_for(KEY_SET_PATH, fetched + 1)
     assert all(refuses(verifier, token) for _ in range(1000))
     assert issuer.count(KEY_SET_PATH) == fetched + 1
+    assert [line for line in caplog.messages if "unknown key" in line] == [
+        "verifier: unknown key: a token names a key that the issuer has not published"
+    ]
 
 
 def test_a_token_of_a_new_key_is_accepted_once_the_key_has_been_fetched_for_it(

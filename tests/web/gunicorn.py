@@ -16,11 +16,7 @@ import httpx
 
 READY_WITHIN_SECONDS = 60
 ROOT = Path(__file__).parents[2]
-_COMMON = {
-    "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "examples"), str(ROOT / "examples" / "django_monolith")]),
-    # What was compiled for one process is kept for the next.
-    "PYTHONDONTWRITEBYTECODE": "",
-}
+_PATH = os.pathsep.join([str(ROOT), str(ROOT / "examples"), str(ROOT / "examples" / "django_monolith")])
 
 
 @contextmanager
@@ -48,7 +44,7 @@ def a_gunicorn(app: str, folder: Path, *options: str, ready: str, **environment:
             process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env={**os.environ, **_COMMON, "PYTHONPYCACHEPREFIX": str(folder.parent / "compiled"), **environment},
+                env={**os.environ, "PYTHONPATH": _PATH, **environment},
                 pass_fds=[listening.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

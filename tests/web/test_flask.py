@@ -16,9 +16,9 @@ from flask.typing import ResponseReturnValue
 from doorward.accounts.model import AccountChange
 from doorward.audit.model import Actor
 from doorward.blocking import run_blocking
+from doorward.clocks import system_clock
 from doorward.errors import ConfigurationError, DoorwardError
 from doorward.options import Strategy
-from doorward.stores.clock import system_clock
 from doorward.web.flask import Doorward, current_principal, doorward_of, login_required, next_page, requires
 from tests.web.gunicorn import a_gunicorn
 from tests.web.misconfigured import MISCONFIGURED, NOT_TO_BE_ASKED_FOR, WITHOUT_A_SECRET

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -59,20 +59,20 @@ def test_a_token_that_a_thread_verifies_while_the_keys_change_is_not_remembered(
 ) -> None:
     desk = TokenDesk(Options(issuer=ISSUER, audience=AUDIENCE), entropy=bytes)
     desk.take_keys(ES256, {ES256.kid: ES256.verification_key()})
-    token, verify = Secret(sign_access_token(some_claims(), ES256)), desk._verifier.verify
+    token, verify = Secret(sign_access_token(some_claims(), ES256)), desk._verifier.check
 
     def verify_while_another_thread_takes_the_key_away(
-        _: AccessTokenVerifier, text: str, *, now: datetime
-    ) -> AccessClaims:
-        claims = verify(text, now=now)
+        _: AccessTokenVerifier, text: str, *, seconds: float
+    ) -> tuple[AccessClaims, str]:
+        found = verify(text, seconds=seconds)
         desk.take_keys(RS256, {RS256.kid: RS256.verification_key()})
-        return claims
+        return found
 
     with monkeypatch.context() as patched:
-        patched.setattr(AccessTokenVerifier, "verify", verify_while_another_thread_takes_the_key_away)
-        desk.verify(token, live=LiveSet(), now=NOW)
+        patched.setattr(AccessTokenVerifier, "check", verify_while_another_thread_takes_the_key_away)
+        desk.verify(token, live=LiveSet(), seconds=NOW.timestamp())
     with pytest.raises(InvalidToken):
-        desk.verify(token, live=LiveSet(), now=NOW)
+        desk.verify(token, live=LiveSet(), seconds=NOW.timestamp())
 
 
 def test_numbers_of_the_parent_are_not_given_again_by_a_process_that_was_forked() -> None:

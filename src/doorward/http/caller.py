@@ -23,12 +23,13 @@ from doorward.http.errors import InvalidClient
 from doorward.http.message import Request
 from doorward.principal import Principal
 from doorward.secret import Secret
-from doorward.sessions.flow import recognise_handle, recognise_token
-from doorward.wire.bearer import LONGEST_CREDENTIAL, parse_authorization, parse_client_credentials
+from doorward.sessions.recognition import recognise_handle, recognise_token
+from doorward.wire.bearer import parse_authorization, parse_client_credentials
 from doorward.wire.cookies import REFRESH_COOKIE, SESSION_COOKIE, CookieKind, read_cookies
 from doorward.wire.verifier_credential import PREFIX as VERIFIER_PREFIX
 
-_BEARER = frozenset({"Bearer", "bearer"})
+_BEARER = frozenset({"Bearer ", "bearer "})
+_ALONE = {https: f"{SESSION_COOKIE.name_on(https=https)}=" for https in (False, True)}
 
 ADMIN_ROLE = "admin"
 ADMIN_KEY_ACTOR = "admin-key"
@@ -63,34 +64,43 @@ def the_cookie(auth: Doorward, request: Request, kind: CookieKind) -> Secret | N
     return values[0] if values else None
 
 
-def recognise(
-    auth: Doorward, *, method: str, authorization: str | None, cookie: str | None, scheme: str
-) -> Principal | None:
-    """Who makes a request, if that can be told from memory alone: nearly always, and at a fraction of the cost.
+def recognise_bearer(auth: Doorward, authorization: str, cookie: str | None) -> Principal | None:
+    """Who makes a request with an ``Authorization`` header, if that can be told from memory alone.
 
-    Nobody is refused here, and nobody let in whom ``authenticate_request`` would refuse: what is not the plainest case
-    of its rules gives None, and it tells.
+    That is so nearly always, and takes a fraction of the time.  Nobody is refused here, and nobody let in whom
+    ``authenticate_request`` would refuse: what is not the plainest case of its rules gives None, and it tells.
 
     Args:
         auth: the deployment, open or not.
+        authorization: that header; several joined.
+        cookie: likewise, or None.
+    """
+    deployment = auth.opened
+    # A cookie of ours beside it has to be of the same session.
+    if deployment is None or authorization[:7] not in _BEARER or (cookie is not None and SESSION_COOKIE.name in cookie):
+        return None
+    return recognise_token(deployment, authorization[7:])
+
+
+def recognise_cookie(auth: Doorward, cookie: str, method: str, scheme: str) -> Principal | None:
+    """The same of a request without that header.
+
+    Args:
+        auth: the deployment, open or not.
+        cookie: the ``Cookie`` header; several joined.
         method: in capitals.
-        authorization: that header, or None; several joined, or None for all of them if the caller asks on.
-        cookie: likewise.
         scheme: ``http`` or ``https``.
     """
-    if not auth.is_open:
-        return None
-    if authorization is not None:
-        # A cookie of ours beside it has to be of the same session.
-        if len(authorization) > LONGEST_CREDENTIAL or (cookie is not None and SESSION_COOKIE.name in cookie):
-            return None
-        kind, _, value = authorization.partition(" ")
-        return recognise_token(auth.deployment, Secret(value)) if kind in _BEARER else None
+    deployment = auth.opened
     # Any other method may change something, and then the cookie alone is not enough.
-    if cookie is None or method not in SAFE_METHODS:
+    if deployment is None or method not in SAFE_METHODS:
         return None
-    values = read_cookies(cookie, SESSION_COOKIE, https=_is_https(auth, scheme))
-    return recognise_handle(auth.deployment, values[0]) if len(values) == 1 else None
+    https = _is_https(auth, scheme)
+    alone = _ALONE[https]
+    if cookie.startswith(alone) and ";" not in cookie:
+        return recognise_handle(deployment, cookie[len(alone) :])
+    values = read_cookies(cookie, SESSION_COOKIE, https=https)
+    return recognise_handle(deployment, values[0].reveal()) if len(values) == 1 else None
 
 
 async def authenticate_request(auth: Doorward, request: Request) -> Principal:

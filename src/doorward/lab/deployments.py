@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from secrets import token_urlsafe
 from typing import Any, cast, get_args
 
+from doorward.clocks import system_clock
 from doorward.doorward import Doorward
 from doorward.options import Strategy
 from doorward.ports import Store
-from doorward.stores.clock import system_clock
 
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 LONGEST_LEAP = timedelta(days=40)

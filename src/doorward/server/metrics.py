@@ -74,6 +74,7 @@ class Metrics:
         self._readings = readings
         self._counted: dict[tuple[str, ...], int] = {}
         self._known: set[str] = set()
+        self._series: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._operations = Counter(
             "doorward_operations", "Operations answered.", ("operation", "status"), registry=registry
         )
@@ -120,9 +121,17 @@ class Metrics:
 
     def observe(self, operation: str, status: int, seconds: float) -> None:
         """Count one answered operation."""
-        name = self._bounded(operation)
-        self._operations.labels(name, str(status) if 100 <= status <= 599 else "other").inc()
-        self._seconds.labels(name).observe(seconds)
+        count, timed = self._series.get((operation, status)) or self._series_of(operation, status)
+        count.inc()
+        timed.observe(seconds)
+
+    def _series_of(self, operation: str, status: int) -> tuple[Counter, Histogram]:
+        """What is counted and timed; kept, since to find it takes longer than to count."""
+        name, known = self._bounded(operation), 100 <= status <= 599
+        found = self._operations.labels(name, str(status) if known else "other"), self._seconds.labels(name)
+        if known and name == operation:
+            self._series[operation, status] = found
+        return found
 
     def removed(self, batch: Removed) -> None:
         """Count one batch of housekeeping."""

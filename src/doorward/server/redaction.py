@@ -22,6 +22,8 @@ MOST_CHARACTERS = 16_384
 MOST_ITEMS = 64
 MOST_DEPTH = 8
 _LEAST_LITERAL = 8
+_LONGEST_KEPT = 40
+_MOST_KEPT = 500
 
 _NAMES = (
     r"(?:passw(?:or)?d|passphrase|secret|token|(?:api|admin|private)[\-_ ]?key|credential|authori[sz]ation|cookie|csrf"
@@ -73,6 +75,7 @@ class Redaction:
             if spellings
             else None
         )
+        self._harmless: set[str] = set()
 
     def text(self, text: str) -> str:
         """The text with every credential in it masked."""
@@ -118,7 +121,13 @@ class Redaction:
 
     def line(self, text: str) -> str:
         """Text in one line and of bounded length: nobody forges a second entry by a line break in a user agent."""
-        return _CONTROL.sub(_escape, self.text(text[:MOST_CHARACTERS]))
+        if text in self._harmless:
+            return text
+        masked = _CONTROL.sub(_escape, self.text(text[:MOST_CHARACTERS]))
+        # Most of what is written are a few words, over and over; what was changed is not kept, whatever it is.
+        if masked == text and len(text) <= _LONGEST_KEPT and len(self._harmless) < _MOST_KEPT:
+            self._harmless.add(text)
+        return masked
 
     def lines(self, text: str) -> str:
         """Text of several lines, such as a traceback; of a long one the end, where the error stands."""

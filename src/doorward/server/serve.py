@@ -19,7 +19,7 @@ import structlog
 
 from doorward.blocking import run_blocking
 from doorward.errors import ConfigurationError, Problem
-from doorward.server.app import ServerApp, secrets_of
+from doorward.server.app import ServerApp, keep_for_good, secrets_of
 from doorward.server.banner import banner
 from doorward.server.logs import set_up_logs
 from doorward.server.metrics import SHARED_FOLDER
@@ -72,6 +72,7 @@ async def _serve_alone(settings: Settings, sock: socket.socket) -> None:
         server = _server_class()(_uvicorn_config(app, settings, lifespan="off"))
         _say(banner(settings, secret_file=app.auth.secret_file))
         _log.info("serving", address=settings.address, strategy=settings.strategy)
+        keep_for_good()
         await server.serve(sockets=[sock])
 
 

@@ -19,12 +19,13 @@ from doorward.errors import (
 )
 from doorward.principal import Principal
 from doorward.secret import Secret
-from doorward.sessions.cache import Moment
+from doorward.sessions.cache import remembered_session
 from doorward.sessions.model import (
     EndReason,
     Session,
     Sighting,
 )
+from doorward.sessions.recognition import recognise_handle, recognise_token
 from doorward.sessions.rules import decide_standing, is_held, is_revoked, is_sighting_due
 from doorward.tokens.desk import Verified
 from doorward.wire.handle import parse_handle
@@ -54,39 +55,13 @@ async def authenticate(deployment: Deployment, *, handle: Secret | None, bearer:
     raise NotAuthenticated
 
 
-def recognise_handle(deployment: Deployment, text: Secret) -> Principal | None:
-    """Whom a session cookie speaks for that was seen before, while what is known of revocations is fresh; no I/O.
-
-    None says nothing: ``authenticate_handle`` tells.
-    """
-    ticks = deployment.ticks()
-    if not deployment.is_fresh_at(ticks):
-        return None
-    return deployment.cookies.recall(text.reveal(), live=deployment.live, clock=deployment.clock(), ticks=ticks)
-
-
-def recognise_token(deployment: Deployment, text: Secret) -> Principal | None:
-    """Whom an access token speaks for that was seen before and is not revoked; no I/O.
-
-    None says nothing: ``authenticate_token`` tells.
-    """
-    now = deployment.clock()
-    found = deployment.desk.recall(text, live=deployment.live, now=now)
-    if found is None:
-        return None
-    claims = found.claims
-    if claims.gen is not None and not deployment.desk.is_acknowledged(claims.sid, claims.gen, now=now):
-        return None
-    return found.principal
-
-
 async def authenticate_handle(deployment: Deployment, text: Secret) -> Principal:
     """Tell who sent a session cookie; from memory while what is known of revocations is fresh, else by a look-up."""
-    clock, ticks = deployment.clock(), deployment.ticks()
-    if deployment.is_fresh_at(ticks):
-        remembered = deployment.cookies.get(text.reveal(), live=deployment.live, clock=clock, ticks=ticks)
-        if remembered is not None:
-            return remembered
+    known = recognise_handle(deployment, text.reveal())
+    if known is not None:
+        return known
+    cookies, seconds, ticks = deployment.cookies, deployment.seconds(), deployment.ticks()
+    cookies.misses += 1
     handle = parse_handle(text.reveal())
     if handle is None:
         raise NotAuthenticated(detail="the session cookie was never ours")
@@ -104,8 +79,11 @@ async def authenticate_handle(deployment: Deployment, text: Secret) -> Principal
         session = replace(session, last_seen_at=seen.at)
     principal = _principal(deployment, session, account)
     if deployment.watches():
-        idle, asked = deployment.options.session_idle, Moment(clock=clock, ticks=ticks)
-        deployment.cookies.put(text.reveal(), principal, session, account, asked=asked, seen_at=seen.at, idle=idle)
+        idle, seen_at = deployment.options.session_idle, seen.at
+        found = remembered_session(
+            principal, session, account, seconds=seconds, ticks=ticks, seen_at=seen_at, idle=idle
+        )
+        cookies.keep(text.reveal(), found, among=cookies.young)
     return principal
 
 
@@ -164,9 +142,11 @@ def _principal(deployment: Deployment, session: Session, account: Owner) -> Prin
 
 async def authenticate_token(deployment: Deployment, text: Secret) -> Principal:
     """Tell who sent an access token; in memory, but for the first sight of a generation."""
-    now = deployment.clock()
+    known = recognise_token(deployment, text.reveal())
+    if known is not None:
+        return known
     try:
-        verified = deployment.desk.verify(text, live=deployment.live, now=now)
+        verified = verify_token(deployment, text)
     except InvalidToken:
         if deployment.desk.is_last_of_revoked_key(text, live=deployment.live):
             raise SessionEnded(EndReason.KEY_REVOKED) from None
@@ -174,8 +154,7 @@ async def authenticate_token(deployment: Deployment, text: Secret) -> Principal:
     claims, principal, revoked = verified
     if revoked:
         raise await _why_revoked(deployment, verified)
-    # Asked here already: nearly always it is, and that is half of what a request costs.
-    if claims.gen is not None and not deployment.desk.is_acknowledged(claims.sid, claims.gen, now=now):
+    if claims.gen is not None:
         await acknowledge(deployment, claims.sid, claims.gen)
     return principal
 
@@ -185,14 +164,14 @@ async def acknowledge(deployment: Deployment, session_id: str, generation: int) 
 
     Once a generation and process.  A store that does not answer is asked again later and keeps nobody out meanwhile.
     """
-    now = deployment.clock()
-    if deployment.desk.is_acknowledged(session_id, generation, now=now):
+    seconds = deployment.seconds()
+    if deployment.desk.is_acknowledged(session_id, generation, seconds=seconds):
         return
     try:
         await deployment.store.acknowledge(session_id, generation)
     except Unavailable as error:
         _log.warning("generation %s of session %s is not noted as seen yet: %s", generation, session_id, error.detail)
-        deployment.desk.note_acknowledged(session_id, generation, until=now + _ASK_AGAIN_AFTER)
+        deployment.desk.note_acknowledged(session_id, generation, until=seconds + _ASK_AGAIN_AFTER.total_seconds())
     else:
         deployment.desk.note_acknowledged(session_id, generation)
 
@@ -203,7 +182,7 @@ def verify_token(deployment: Deployment, text: Secret) -> Verified:
     Raises:
         InvalidToken: it is not ours, not now or not for us.
     """
-    return deployment.desk.verify(text, live=deployment.live, now=deployment.clock())
+    return deployment.desk.verify(text, live=deployment.live, seconds=deployment.seconds())
 
 
 async def _why_revoked(deployment: Deployment, verified: Verified) -> InvalidToken | SessionEnded:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from doorward.clocks import system_clock
 from doorward.errors import ConfigurationError, Problem
 from doorward.ports import Announcements, Clock, Knowledge, Store
 from doorward.secret import Secret
-from doorward.stores.clock import system_clock
 
 if TYPE_CHECKING:
     from doorward.stores.sql.migrations import Migration

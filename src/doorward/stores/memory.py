@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Action, Actor, AuditEvent
+from doorward.clocks import system_clock
 from doorward.keys.model import StoredKey
 from doorward.ports import Clock, Page, Removed, Snapshot
 from doorward.revocation.model import Revocation
@@ -23,7 +24,6 @@ from doorward.secret import Secret
 from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session, Sighting, Started
 from doorward.sessions.rules import decide_idle_expiry, decide_standing, goes_on
 from doorward.stores import records
-from doorward.stores.clock import system_clock
 from doorward.stores.memory_tables import Tables
 from doorward.stores.paging import LONGEST_QUERY, event_before, folded, limit_of, searchable
 from doorward.verifiers.model import StoredVerifier

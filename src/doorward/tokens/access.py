@@ -116,9 +116,14 @@ def sign_access_token(claims: AccessClaims, key: SigningKey) -> str:
 
 def sign_compact(payload: bytes, *, media_type: str, key: SigningKey) -> str:
     """Sign a payload in the JWS compact form (RFC 7515 section 7.1), its kind in ``typ`` (RFC 8725 section 3.11)."""
-    header = _write({"alg": str(key.algorithm), "kid": key.kid, "typ": media_type})
-    signing_input = _base64url(header) + b"." + _base64url(payload)
+    signing_input = _header(str(key.algorithm), key.kid, media_type) + b"." + _base64url(payload)
     return (signing_input + b"." + _base64url(sign(signing_input, key))).decode()
+
+
+@lru_cache(maxsize=64)
+def _header(algorithm: str, kid: str, media_type: str) -> bytes:
+    """The first part of a token, the same for all of a key and a kind."""
+    return _base64url(_write({"alg": algorithm, "kid": kid, "typ": media_type}))
 
 
 class AccessTokenVerifier:

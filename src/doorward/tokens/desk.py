@@ -6,7 +6,8 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from math import inf
 from typing import NamedTuple
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from doorward.accounts.model import Owner
 from doorward.errors import InvalidToken, StoreUnavailable
 from doorward.keys.model import SigningKey, VerificationKey
+from doorward.memory import Memory
 from doorward.options import Options
 from doorward.ports import Entropy
 from doorward.principal import Principal
@@ -23,14 +25,13 @@ from doorward.sessions.model import IssuedToken, Session
 from doorward.tokens.access import (
     AccessClaims,
     AccessTokenVerifier,
+    principal_of,
     read_unverified_access_token,
     sign_access_token,
 )
-from doorward.tokens.cache import Remembered, VerifiedTokens
+from doorward.tokens.cache import RememberedToken
 from doorward.tokens.status_list import refer
 from doorward.wire.identifiers import new_identifier
-
-_FOR_GOOD = datetime.max.replace(tzinfo=UTC)
 
 MOST_REMEMBERED = 20_000
 """How many verified tokens are remembered: about 20 MB."""
@@ -83,8 +84,8 @@ class TokenDesk:
         self._options = options
         self._entropy = entropy
         self._signing: SigningKey | None = None
-        self.remembered = VerifiedTokens(MOST_REMEMBERED)
-        self._acknowledged: OrderedDict[str, tuple[int, datetime]] = OrderedDict()
+        self.remembered: Memory[RememberedToken] = Memory(MOST_REMEMBERED)
+        self._acknowledged: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._verifier = AccessTokenVerifier(
             issuer=options.issuer, audience=options.token_audience, keys={}, clock_skew=options.clock_skew
         )
@@ -110,9 +111,8 @@ class TokenDesk:
         """Put other keys in place of those known, and forget every token that was verified with those."""
         self._signing = signing
         self._verifier.keys = verifying
-        # After the keys, and a new memory instead of an emptied one: a thread that is verifying with the old keys right
-        # now remembers the token in the old memory.
-        self.remembered = self.remembered.emptied()
+        # After the keys: a thread that is verifying with the old ones right now remembers nothing.
+        self.remembered.forget_all()
 
     def drop(self, revoked: Collection[str]) -> None:
         """Neither sign nor verify with these keys any more, whatever takes their place."""
@@ -168,43 +168,43 @@ class TokenDesk:
             scope=" ".join(self._options.scopes_of(account.roles)),
         )
 
-    def is_acknowledged(self, session_id: str, generation: int, *, now: datetime) -> bool:
-        """Whether the store need not be told, for now, that this generation has been seen."""
+    def is_acknowledged(self, session_id: str, generation: int, *, seconds: float) -> bool:
+        """Whether the store need not be told, at an instant (seconds since 1970), that this generation was seen."""
         known = self._acknowledged.get(session_id)
-        return known is not None and known[0] >= generation and now < known[1]
+        return known is not None and known[0] >= generation and seconds < known[1]
 
-    def note_acknowledged(self, session_id: str, generation: int, *, until: datetime = _FOR_GOOD) -> None:
+    def note_acknowledged(self, session_id: str, generation: int, *, until: float = inf) -> None:
         """Remember that the store was told, or that it could not be and is not asked again until an instant."""
         self._acknowledged[session_id] = (generation, until)
         self._acknowledged.move_to_end(session_id)
         if len(self._acknowledged) > MOST_REMEMBERED:
             self._acknowledged.popitem(last=False)
 
-    def verify(self, text: Secret, *, live: LiveSet, now: datetime) -> Verified:
+    def verify(self, text: Secret, *, live: LiveSet, seconds: float) -> Verified:
         """Check an access token, and whether it has been revoked.
+
+        Args:
+            text: what was presented, anything at all.
+            live: the revocations.
+            seconds: the instant of the request, in seconds since 1970.
 
         Raises:
             InvalidToken: it is not ours, not now or not for us.
         """
-        token = text.reveal()
+        token, memory = text.reveal(), self.remembered
         # Taken before the keys are; see take_keys.
-        remembered = self.remembered
-        found = remembered.get(token, now=now)
-        if found is None:
-            found = remembered.put(token, self._verifier.verify(token, now=now), now=now)
+        young = memory.young
+        found = young.get(token) or memory.find_among_old(token)
+        if found is not None and found.since <= seconds < found.until:
+            memory.hits += 1
+        else:
+            memory.misses += 1
+            claims, _ = self._verifier.check(token, seconds=seconds)
+            found = _remembered(claims, since=seconds)
+            memory.keep(token, found, among=young)
         # Remembered or not: what was true a moment ago may have been revoked since.
-        claims, principal, _ = found
-        revoked = live.revokes(session=claims.sid, account=claims.sub, version=claims.ver, token=claims.jti)
-        return Verified(claims, principal, revoked is not None)
-
-    def recall(self, text: Secret, *, live: LiveSet, now: datetime) -> Remembered | None:
-        """What was verified before and has not been revoked since; None says nothing: ``verify`` it."""
-        found = self.remembered.recall(text.reveal(), now=now)
-        if found is None:
-            return None
-        claims = found.claims
-        revoked = live.revokes(session=claims.sid, account=claims.sub, version=claims.ver, token=claims.jti)
-        return found if revoked is None else None
+        revoked = live.revokes(session=found.session, account=found.account, version=found.version, token=found.token)
+        return Verified(found.claims, found.principal, revoked is not None)
 
     def is_last_of_revoked_key(self, text: Secret, *, live: LiveSet) -> bool:
         """Whether a token names a revoked key, and a session that has nothing but such a token.
@@ -220,3 +220,17 @@ class TokenDesk:
             return False
         kid = header.get("kid")
         return isinstance(kid, str) and kid in live.keys and "gen" not in claims
+
+
+def _remembered(claims: AccessClaims, *, since: float) -> RememberedToken:
+    return RememberedToken(
+        since=since,
+        until=claims.exp,
+        session=claims.sid,
+        account=claims.sub,
+        version=claims.ver,
+        token=claims.jti,
+        generation=claims.gen,
+        principal=principal_of(claims),
+        claims=claims,
+    )

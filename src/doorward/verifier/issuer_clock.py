@@ -18,6 +18,10 @@ class IssuerClock:
     While this machine's clock is further behind than ``skew``, nothing counts as fresh here: an entry may be dead
     whose token this clock takes for alive.  And an answer whose time has not moved on was kept by somebody on the way.
 
+    However long an answer was on its way, that it says the least is enough for the second: an entry that is missing
+    from it had died when it was given, which is twice the skew after its token; so a clock that still accepts the token
+    is behind even this by more than the skew.
+
     Args:
         skew: how far the two clocks may be apart.
     """

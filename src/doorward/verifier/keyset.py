@@ -19,6 +19,8 @@ COOL_DOWN = timedelta(seconds=10)
 
 REFRESH = timedelta(minutes=5)
 _LONGEST_WAIT = timedelta(minutes=1)
+_LONGEST_WAIT_WITHOUT_KEYS = timedelta(seconds=10)
+"""As for the stream: until there are keys nobody is let in."""
 
 _ASYMMETRIC = frozenset({"EC", "RSA", "OKP"})
 
@@ -100,7 +102,8 @@ class KeySchedule:
             at: ticks.
             known: whether there are others from before, so that it is not urgent.
         """
-        longest = min(0.2 * 2.0**self._failures, _LONGEST_WAIT.total_seconds())
+        bound = _LONGEST_WAIT if known else _LONGEST_WAIT_WITHOUT_KEYS
+        longest = min(0.2 * 2.0**self._failures, bound.total_seconds())
         self._failures = min(self._failures + 1, 30)
         self.fetch_at = at + (0.5 + 0.5 * self._chance()) * longest
         if known:

@@ -49,6 +49,7 @@ class Topic(StrEnum):
     LIMIT = "limit"
     CLOCK = "clock"
     KEYS = "keys"
+    UNKNOWN_KEY = "unknown key"
     STATE = "state"
     INTROSPECTION = "introspection"
 

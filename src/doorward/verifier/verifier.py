@@ -7,24 +7,25 @@ import os
 import random
 import ssl
 import threading
-import time
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from doorward.assurance import Demand, Demands, decide_assurance
+from doorward.clocks import seconds_of, system_clock
 from doorward.errors import Busy, InvalidToken, Unavailable
 from doorward.keys.model import VerificationKey
+from doorward.memory import Memory
 from doorward.principal import Principal
 from doorward.revocation.freshness import Ticks, boot_seconds
 from doorward.secret import Secret
 from doorward.tokens.access import CLOCK_SKEW, AccessTokenVerifier, principal_of
 from doorward.tokens.compact import parse_compact
 from doorward.verifier.options import CREDENTIAL_VARIABLE, OnStale, VerifierOptions, WhenCold
-from doorward.verifier.remembered import Remembered, RememberedTokens
+from doorward.verifier.remembered import Remembered
 from doorward.verifier.replica import Replica, State, Topic
 from doorward.verifier.reports import Reports
 
@@ -125,12 +126,12 @@ class Verifier:
             insecure_without_revocations=insecure_without_revocations,
         )
         self.options.check()
-        self._clock = clock or _utc_now
-        self._seconds = time.time if clock is None else lambda: clock().timestamp()
+        self._clock = clock or system_clock
+        self._seconds = seconds_of(clock)
         self._ticks = ticks
         self._reports = Reports()
         self._access = AccessTokenVerifier(issuer=issuer, audience=audience, keys={}, clock_skew=clock_skew)
-        self._remembered = RememberedTokens(tokens_remembered)
+        self._remembered: Memory[Remembered] = Memory(tokens_remembered)
         self._always_fresh_enough = on_stale == "allow"
         self._hits = self._misses = 0
         self._starting = threading.Lock()
@@ -241,7 +242,7 @@ class Verifier:
 
     def _verify_anew(self, token: str, seconds: float) -> Remembered:
         young = self._remembered.young
-        found = self._remembered.old.get(token)
+        found = self._remembered.find_among_old(token)
         if found is None or not found.since <= seconds < found.until:
             background = self._running()
             if not self._access.keys:
@@ -257,6 +258,7 @@ class Verifier:
             claims, kid = self._access.check(token, seconds=seconds)
         except InvalidToken:
             if _names_unknown_key(token, keys):
+                self._reports.tell(Topic.UNKNOWN_KEY, "a token names a key that the issuer has not published")
                 background.want_keys()
             raise
         # By position, which takes half the time: since, until, then what may be revoked, then who that is.
@@ -329,6 +331,7 @@ class Verifier:
         if keys.keys() != known.keys() or any(keys[kid].material != known[kid].material for kid in keys):
             self._access.keys = keys
             self._remembered.forget_all()
+            self._reports.tell(Topic.UNKNOWN_KEY, None)
 
     def _take_news(self) -> None:
         # One value, so that no request sees one half of it from before and the other from after.
@@ -357,7 +360,7 @@ class Verifier:
         self._reports = Reports()
         self._starting = threading.Lock()
         self._introspecting = threading.BoundedSemaphore(_MOST_INTROSPECTIONS)
-        self._remembered = RememberedTokens(self.options.tokens_remembered)
+        self._remembered = Memory(self.options.tokens_remembered)
         self._background = self._client = None
         replica = self._a_replica()
         replica.remember(known, wall=self._clock())
@@ -376,10 +379,6 @@ def _names_unknown_key(token: str, keys: Mapping[str, VerificationKey]) -> bool:
     except InvalidToken:
         return False
     return kid is not None and kid not in keys
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 _verifiers: weakref.WeakSet[Verifier] = weakref.WeakSet()

@@ -10,7 +10,7 @@ from typing import Any
 from doorward.doorward import Doorward
 from doorward.errors import ConfigurationError, DoorwardError, Problem
 from doorward.http.api import Api, HostedPages, Observer
-from doorward.http.caller import authenticate_request, recognise
+from doorward.http.caller import authenticate_request, recognise_bearer, recognise_cookie
 from doorward.http.message import LARGEST_BODY, ByteStream, Request, Response, join_headers
 from doorward.http.problems import close_code_of
 from doorward.principal import Principal
@@ -108,7 +108,7 @@ async def authenticate_scope(auth: Doorward, scope: Scope) -> Principal:
 
 
 def recognise_scope(auth: Doorward, scope: Scope) -> Principal | None:
-    """The same from memory alone, or None; see ``caller.recognise``.  Two of the headers are enough for that."""
+    """The same from memory alone, or None; see ``recognise_bearer``.  Two of the headers are enough for that."""
     authorization = cookie = None
     for name, value in scope["headers"]:
         if name == b"authorization":
@@ -119,16 +119,13 @@ def recognise_scope(auth: Doorward, scope: Scope) -> Principal | None:
             if cookie is not None:
                 return None
             cookie = value
-    if authorization is None and cookie is None:
+    if authorization is not None:
+        sent_along = None if cookie is None else cookie.decode("latin-1")
+        return recognise_bearer(auth, authorization.decode("latin-1"), sent_along)
+    # What opens a websocket may change something, whatever its method.
+    if cookie is None or scope["type"] != "http":
         return None
-    return recognise(
-        auth,
-        # What opens a websocket may change something, whatever its method.
-        method=scope["method"] if scope["type"] == "http" else "WEBSOCKET",
-        authorization=None if authorization is None else authorization.decode("latin-1"),
-        cookie=None if cookie is None else cookie.decode("latin-1"),
-        scheme=_HTTP_OF.get(scope.get("scheme", "http"), "http"),
-    )
+    return recognise_cookie(auth, cookie.decode("latin-1"), scope["method"], scope.get("scheme", "http"))
 
 
 def path_below_mount(scope: Scope) -> str:
@@ -242,11 +239,13 @@ class AuthenticationMiddleware:
     Args:
         app: the application.
         auth: the deployment.
+        note: what a framework wants to be told beside that, of the scope.
     """
 
-    def __init__(self, app: App, auth: Doorward) -> None:
+    def __init__(self, app: App, auth: Doorward, *, note: Callable[[Scope], None] | None = None) -> None:
         self._app = app
         self._auth = refuse_blocking(auth)
+        self._note = note
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in {"http", "websocket"}:
@@ -255,6 +254,8 @@ class AuthenticationMiddleware:
             scope["doorward.principal"] = principal
             if principal is None:
                 await self._identify(scope)
+            if self._note is not None:
+                self._note(scope)
         try:
             await self._app(scope, receive, send)
         except DoorwardError as error:

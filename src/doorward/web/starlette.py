@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Mount
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError, NotAuthenticated
@@ -73,6 +73,8 @@ class Doorward(guard.Doorward):
         demands = Demands(roles=roles, scopes=scopes, fresh=fresh, revocation=revocation)
 
         def decorate(endpoint: Endpoint) -> Callable[..., Awaitable[Any]]:
+            called = endpoint if iscoroutinefunction(endpoint) else functools.partial(run_in_threadpool, endpoint)
+
             @functools.wraps(endpoint)
             async def guarded(request: Request, *args: Any, **kwargs: Any) -> Any:
                 try:
@@ -80,9 +82,7 @@ class Doorward(guard.Doorward):
                     set_user(request.scope)
                 except DoorwardError as refusal:
                     return _answer(request, refusal)
-                if iscoroutinefunction(endpoint):
-                    return await endpoint(request, *args, **kwargs)
-                return await run_in_threadpool(endpoint, request, *args, **kwargs)
+                return await called(request, *args, **kwargs)
 
             return guarded
 
@@ -102,7 +102,7 @@ def principal_of(connection: HTTPConnection) -> Principal:
     return principal
 
 
-class UserMiddleware:
+class UserMiddleware(AuthenticationMiddleware):
     """Sets ``request.user``: a ``SignedInUser``, or Starlette's ``UnauthenticatedUser``.
 
     A refused credential makes the request anonymous, and ``requires`` answers with the refusal: a page that needs
@@ -110,16 +110,7 @@ class UserMiddleware:
     """
 
     def __init__(self, app: ASGIApp, *, auth: Doorward) -> None:
-        self._app = app
-        self._authenticated = AuthenticationMiddleware(self._with_user, auth)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._authenticated(scope, receive, send)
-
-    async def _with_user(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if "doorward.principal" in scope:
-            set_user(scope)
-        await self._app(scope, receive, send)
+        super().__init__(app, auth, note=set_user)
 
 
 def _answer(request: Request, refusal: DoorwardError) -> Response:

@@ -10,7 +10,7 @@ from doorward.blocking import run_blocking
 from doorward.doorward import Doorward
 from doorward.errors import ConfigurationError, DoorwardError, Problem
 from doorward.http.api import Api, Observer
-from doorward.http.caller import authenticate_request, recognise
+from doorward.http.caller import authenticate_request, recognise_bearer, recognise_cookie
 from doorward.http.message import LARGEST_BODY, Request, Response
 from doorward.principal import Principal
 
@@ -200,13 +200,11 @@ def identify_by(
     """
     try:
         open_here(auth)
-        principal = recognise(
-            auth,
-            method=environ["REQUEST_METHOD"],
-            authorization=environ.get("HTTP_AUTHORIZATION"),
-            cookie=environ.get("HTTP_COOKIE"),
-            scheme=scheme,
-        )
-        return principal or run_blocking(authenticate_request(auth, request())), None
+        authorization, cookie, known = environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_COOKIE"), None
+        if authorization is not None:
+            known = recognise_bearer(auth, authorization, cookie)
+        elif cookie is not None:
+            known = recognise_cookie(auth, cookie, environ["REQUEST_METHOD"], scheme)
+        return known or run_blocking(authenticate_request(auth, request())), None
     except DoorwardError as refusal:
         return None, refusal

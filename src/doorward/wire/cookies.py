@@ -79,8 +79,6 @@ def read_cookies(header: str | None, kind: CookieKind, *, https: bool) -> list[S
     name = kind.name_on(https=https)
     if header is None or name not in header or len(header) > LONGEST_COOKIE_HEADER:
         return []
-    if ";" not in header and header.startswith(name + "="):
-        return [Secret(header[len(name) + 1 :].strip(" \t"))]
     found: dict[str, None] = {}
     for pair in header.split(";"):
         key, separator, value = pair.strip(" \t").partition("=")

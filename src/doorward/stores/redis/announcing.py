@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 
+from doorward.clocks import system_clock
 from doorward.ports import Clock
 from doorward.revocation.model import Revocation
-from doorward.stores.clock import system_clock
 from doorward.stores.listening import listen_on
 from doorward.stores.redis.address import RedisAddress
 from doorward.stores.redis.connecting import async_client, close_async

@@ -2,8 +2,8 @@
 
 It is an array, so that a script finds a field by its place.  What scripts change or judge stands in places of its own;
 what never changes after the start is JSON in the last place, which scripts hand on as it is.  A hole would cut a Lua
-table short, and Lua's strings come back as text: so nothing is nil (-1 or "" stand for none) and hashes are in hex.
-Instants are microseconds since 1970: a Lua number holds whole numbers up to 2^53, which are enough until the year 2255.
+table short, and Lua's strings come back as text: so nothing is nil (-1 or "" stand for none), and hashes are written in
+base64url.  Instants are microseconds since 1970: a Lua number holds whole numbers up to 2^53, enough until 2255.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ import msgspec
 
 from doorward.audit.model import Origin
 from doorward.errors import FieldError, ValidationFailed
-from doorward.options import Strategy
+from doorward.options import FIRST_PARTY, Strategy
 from doorward.principal import Carrier
 from doorward.sessions.model import EndReason, Session
 from doorward.stores.redis.unavailable import RedisUnavailable
+from doorward.wire import base64url
 
 FORMAT = 1
 NONE = -1
+_BY_PASSWORD = ("pwd",)
 
 KEPT_LONGER = timedelta(minutes=1)
 """How much longer than its session a row is kept: somebody who comes a moment late is told why."""
@@ -63,20 +65,26 @@ class Row(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
 
 
 class Fixed(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
-    """What never changes after the start."""
+    """What never changes after the start.  What nearly every session has stands last, is None and is not written.
+
+    Args:
+        client: None for our own.
+        authenticated_at: None for ``created_at``.
+        methods: None for a password alone.
+    """
 
     id: str
     account: str
-    client: str
     strategy: Strategy
     carrier: Carrier
-    authenticated_at: int
     created_at: int
-    status_index: int | None
-    label: str | None
-    ip: str | None
-    user_agent: str | None
-    methods: tuple[str, ...]
+    ip: str | None = None
+    user_agent: str | None = None
+    label: str | None = None
+    status_index: int | None = None
+    client: str | None = None
+    authenticated_at: int | None = None
+    methods: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,28 +151,29 @@ def write_row(session: Session, roles: tuple[str, ...]) -> bytes:
 
 
 def _row(session: Session, roles: tuple[str, ...]) -> Row:
+    proved_at = session.authenticated_at
     fixed = Fixed(
         id=session.id,
         account=session.account,
-        client=session.client,
         strategy=session.strategy,
         carrier=session.carrier,
-        authenticated_at=microseconds(session.authenticated_at),
         created_at=microseconds(session.created_at),
-        status_index=session.status_index,
-        label=session.label,
         ip=session.origin.ip,
         user_agent=session.origin.user_agent,
-        methods=session.methods,
+        label=session.label,
+        status_index=session.status_index,
+        client=None if session.client == FIRST_PARTY else session.client,
+        authenticated_at=None if proved_at == session.created_at else microseconds(proved_at),
+        methods=None if session.methods == _BY_PASSWORD else session.methods,
     )
     return Row(
         account_version=session.account_version,
-        secret_hash=session.secret_hash.hex(),
+        secret_hash=base64url.encode(session.secret_hash),
         generation=session.generation,
         made_at=microseconds(session.made_at),
         predecessor=number_or_none(session.predecessor),
         first_at=instant_or_none(session.first_at),
-        attempt=(session.attempt or b"").hex(),
+        attempt=base64url.encode(session.attempt or b""),
         displaced=number_or_none(session.displaced),
         acknowledged=session.acknowledged,
         retried=session.retried,
@@ -176,8 +185,15 @@ def _row(session: Session, roles: tuple[str, ...]) -> Row:
         ended_reason=session.ended_reason or "",
         ended_by="",
         roles=write_roles(roles),
-        fixed=msgspec.json.encode(fixed).decode(),
+        fixed=_write_fixed(fixed),
     )
+
+
+def _write_fixed(fixed: Fixed) -> str:
+    values = list(msgspec.structs.astuple(fixed))
+    while values[-1] is None:
+        del values[-1]
+    return msgspec.json.encode(values).decode()
 
 
 def read_row(key: int, value: bytes) -> Kept:
@@ -210,20 +226,20 @@ def _session(key: int, row: Row, fixed: Fixed) -> Session:
         id=fixed.id,
         account=fixed.account,
         account_version=row.account_version,
-        client=fixed.client,
+        client=FIRST_PARTY if fixed.client is None else fixed.client,
         strategy=fixed.strategy,
         carrier=fixed.carrier,
-        secret_hash=bytes.fromhex(row.secret_hash),
+        secret_hash=base64url.decode(row.secret_hash),
         generation=row.generation,
         made_at=instant(row.made_at),
         predecessor=None if row.predecessor == NONE else row.predecessor,
         first_at=None if row.first_at == NONE else instant(row.first_at),
-        attempt=bytes.fromhex(row.attempt) or None,
+        attempt=base64url.decode(row.attempt) or None,
         displaced=None if row.displaced == NONE else row.displaced,
         acknowledged=row.acknowledged,
         retried=row.retried,
         healed_in=row.healed_in or None,
-        authenticated_at=instant(fixed.authenticated_at),
+        authenticated_at=instant(fixed.created_at if fixed.authenticated_at is None else fixed.authenticated_at),
         created_at=instant(fixed.created_at),
         last_seen_at=instant(row.last_seen_at),
         idle_expires_at=instant(row.idle_expires_at),
@@ -233,7 +249,7 @@ def _session(key: int, row: Row, fixed: Fixed) -> Session:
         status_index=fixed.status_index,
         label=fixed.label,
         origin=Origin(ip=fixed.ip, user_agent=fixed.user_agent),
-        methods=fixed.methods,
+        methods=_BY_PASSWORD if fixed.methods is None else fixed.methods,
     )
 
 

@@ -28,6 +28,7 @@ from doorward.stores.redis.row import (
 from doorward.stores.redis.scripts import Script
 from doorward.stores.redis.unavailable import RedisUnavailable
 from doorward.stores.sql.session_work import Done, Noted, Seen
+from doorward.wire import base64url
 
 STARTS_WITHIN = timedelta(minutes=1)
 """How long a session may be starting; if it is not started by then, nothing of it is left."""
@@ -163,9 +164,9 @@ class RedisSessions:
         return await self._change(
             scripts.ROTATE,
             presented.key,
-            presented.secret_hash.hex(),
+            base64url.encode(presented.secret_hash),
             presented.generation,
-            (presented.attempt or b"").hex(),
+            base64url.encode(presented.attempt or b""),
             duration(policy.rest),
             duration(policy.idle),
         )
@@ -181,7 +182,7 @@ class RedisSessions:
             microseconds(to.made_at),
             number_or_none(to.predecessor),
             instant_or_none(to.first_at),
-            (to.attempt or b"").hex(),
+            base64url.encode(to.attempt or b""),
             number_or_none(to.displaced),
             int(to.acknowledged),
             int(to.retried),
@@ -295,7 +296,7 @@ def index_name(account_id: str) -> str:
 def seen_of(session: Session) -> Seen:
     """What must not have changed since a row was judged; the secret moves when the password is changed."""
     return Seen(
-        secret_hash=session.secret_hash.hex(),
+        secret_hash=base64url.encode(session.secret_hash),
         generation=session.generation,
         made_at=microseconds(session.made_at),
         acknowledged=session.acknowledged,

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
+from doorward.clocks import system_clock
 from doorward.ports import Clock
 from doorward.revocation.model import Revocation
-from doorward.stores.clock import system_clock
 from doorward.stores.listening import listen_on
 from doorward.stores.sql.postgres_address import PostgresAddress, parse_postgres
 from doorward.wire.announcement import CHANNEL, parse_announcement

@@ -21,8 +21,8 @@ from typing import Any
 from msgspec import msgpack
 from sqlalchemy import Connection, delete, select
 
+from doorward.clocks import system_clock
 from doorward.errors import DatabaseUnusable
-from doorward.stores.clock import system_clock
 from doorward.stores.sql import copy_mark, schema
 from doorward.stores.sql.copy_mark import Mark, Stage
 from doorward.stores.sql.copy_sides import Side, refuse_one_database, side_of

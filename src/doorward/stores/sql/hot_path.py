@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -204,8 +205,15 @@ def _given(asked: Rotate) -> Sequence[Any]:
         asked.actor.name,
         origin.ip,
         origin.user_agent,
-        _DETAIL(records.rotated_detail(presented.generation + 1)),
+        _detail_of(presented.generation + 1),
     )
+
+
+@lru_cache(maxsize=1_000)
+def _detail_of(generation: int) -> str:
+    """What the audit event says.  Most sessions are at one of the first generations."""
+    detail: str = _DETAIL(records.rotated_detail(generation))
+    return detail
 
 
 def rotations_of(rows: Sequence[Sequence[Any]], keys: Sequence[int]) -> Sequence[Rotation]:

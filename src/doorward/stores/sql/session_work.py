@@ -22,6 +22,7 @@ from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewS
 from doorward.stores import records
 from doorward.stores.sql import accounts, revocations, schema, trail
 from doorward.stores.sql.transaction import Transaction
+from doorward.wire import base64url
 
 _work, _number, _revocation, _account = (
     schema.session_work,
@@ -231,7 +232,7 @@ def change_password(
         carried = Carried(
             from_version=seen.version,
             to_version=seen.version + 1,
-            secret_hash=new_secret_hash.hex() if new_secret_hash is not None else None,
+            secret_hash=base64url.encode(new_secret_hash) if new_secret_hash is not None else None,
         )
         work = msgspec.structs.replace(work, spared=keep.key, carried=carried)
     note(tx, Noted(id=id_, work=work))

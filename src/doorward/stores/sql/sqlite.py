@@ -18,9 +18,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.pool import QueuePool
 
+from doorward.clocks import system_clock
 from doorward.errors import Busy, DatabaseUnusable, FieldError, StoreUnavailable, ValidationFailed
 from doorward.ports import Clock
-from doorward.stores.clock import system_clock
 from doorward.stores.sql.migrations import HEAD, Migration, revision_of, upgrade
 from doorward.stores.sql.runners import DirectRunner, Runner, SqliteRunner
 from doorward.stores.sql.store import SqlStore

@@ -29,11 +29,13 @@ class VerifierMiddleware:
     Args:
         app: the application.
         verifier: what verifies.
+        note: what a framework wants to be told beside that, of the scope.
     """
 
-    def __init__(self, app: App, verifier: Verifier) -> None:
+    def __init__(self, app: App, verifier: Verifier, *, note: Callable[[Scope], None] | None = None) -> None:
         self._app = app
         self._verifier = verifier
+        self._note = note
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in {"http", "websocket"}:
@@ -42,6 +44,8 @@ class VerifierMiddleware:
                 scope["doorward.principal"] = await authenticate(self._verifier, scope)
             except DoorwardError as refusal:
                 scope["doorward.refusal"] = refusal
+            if self._note is not None:
+                self._note(scope)
         await self._app(scope, receive, send)
 
 

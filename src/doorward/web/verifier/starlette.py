@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from doorward import verifier as plain
 from doorward.assurance import Demand, Demands
@@ -60,38 +60,29 @@ class Verifier(plain.Verifier):
         demands = Demands(roles=roles, scopes=scopes, fresh=fresh, revocation=revocation)
 
         def decorate(endpoint: Endpoint) -> Callable[..., Awaitable[Any]]:
+            called = endpoint if iscoroutinefunction(endpoint) else functools.partial(run_in_threadpool, endpoint)
+
             @functools.wraps(endpoint)
             async def guarded(request: Request, *args: Any, **kwargs: Any) -> Any:
                 try:
                     request.scope["doorward.principal"] = await authorize(self, request.scope, demands)
                 except DoorwardError as refusal:
                     return _answer(request, refusal)
-                if iscoroutinefunction(endpoint):
-                    return await endpoint(request, *args, **kwargs)
-                return await run_in_threadpool(endpoint, request, *args, **kwargs)
+                return await called(request, *args, **kwargs)
 
             return guarded
 
         return decorate
 
 
-class UserMiddleware:
+class UserMiddleware(VerifierMiddleware):
     """Sets ``request.user``.
 
     A refused token makes the request anonymous, and ``requires`` answers with the refusal.
     """
 
     def __init__(self, app: ASGIApp, *, verifier: plain.Verifier) -> None:
-        self._app = app
-        self._verified = VerifierMiddleware(self._with_user, verifier)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._verified(scope, receive, send)
-
-    async def _with_user(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if "doorward.principal" in scope:
-            set_user(scope)
-        await self._app(scope, receive, send)
+        super().__init__(app, verifier, note=set_user)
 
 
 def _answer(request: Request, refusal: DoorwardError) -> Response:
