@@ -19,16 +19,17 @@ def beside(other: Doorward, kind: type[D]) -> D:
         other: opened or not.
         kind: what it is to be.
     """
+    in_memory = other.database == "memory:"
     made = kind(
         other.database,
         secret=other._secret,  # noqa: SLF001 -- this is the other half of its constructor
-        redis=other._redis,  # noqa: SLF001
+        redis=None if in_memory else other._redis,  # noqa: SLF001
         clock=None if other._clock is system_clock else other._clock,  # noqa: SLF001
         ticks=other._ticks,  # noqa: SLF001
         entropy=other._entropy,  # noqa: SLF001
     )
     made.options = other.options
-    if other.database == "memory:":
+    if in_memory:
         # There is no second way to it, and both threads and event loops may call it.
         made._store = other._store  # noqa: SLF001
     return made

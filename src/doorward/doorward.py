@@ -100,7 +100,6 @@ class Doorward:
         self.is_blocking = blocking
         self._makes_keys = makes_keys
         self._clock = clock or system_clock
-        self._seconds = seconds_of(clock)
         self._ticks = ticks
         self._entropy = entropy
         self._deployment: Deployment | None = None
@@ -145,7 +144,7 @@ class Doorward:
                 hashing=hashing_for(self.options, blocking=self.is_blocking),
                 keyring=keyring,
                 clock=self._clock,
-                seconds=self._seconds,
+                seconds=seconds_of(None if self._clock is system_clock else self._clock),
                 entropy=self._entropy,
                 hub=Hub(
                     name=new_identifier(token_bytes),
