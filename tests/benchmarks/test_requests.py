@@ -106,7 +106,7 @@ def test_the_versions_of_all_that_are_installed_are_told() -> None:
     assert all(re.match(r"\d+\.\d+", version) for version in versions_of_peers().values())
 
 
-@pytest.mark.parametrize(("are_there", "count"), [(True, 7), (False, 4)])
+@pytest.mark.parametrize(("are_there", "count"), [(True, 8), (False, 5)])
 def test_without_the_peers_doorward_is_measured_alone(
     monkeypatch: pytest.MonkeyPatch, *, are_there: bool, count: int
 ) -> None:
