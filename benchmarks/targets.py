@@ -192,8 +192,8 @@ TARGETS = (
     _at_rest(
         "Redis",
         250,
-        "the row is 190 bytes of that; Redis adds to each of three keys: the row, the way to it from the public id, and "
-        "the list of an account's sessions, which others do not have",
+        "the row is 190 bytes of that; Redis adds to each of three keys: the row, the way to it from the public id, "
+        "and the list of an account's sessions, which others do not have",
     ),
     _at_rest(
         "PostgreSQL",
