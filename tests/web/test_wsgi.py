@@ -291,13 +291,17 @@ def test_a_store_that_fails_for_a_while_does_not_end_the_thread(two: tuple[Doorw
 # Forked workers
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+@pytest.mark.parametrize("engine", ["sqlite", "postgres", "redis"])
 def test_a_session_that_ends_in_one_worker_of_gunicorn_is_refused_in_the_other(
     engine: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    database = "sqlite:///app.db" if engine == "sqlite" else request.getfixturevalue("postgres").emptied()
+    stores = {"WSGI_APP_DATABASE": "sqlite:///app.db"}
+    if engine == "postgres":
+        stores = {"WSGI_APP_DATABASE": request.getfixturevalue("postgres").emptied()}
+    elif engine == "redis":
+        stores["WSGI_APP_REDIS"] = request.getfixturevalue("valkey").emptied()
     with (
-        a_gunicorn("tests.web.wsgi_app:app", tmp_path, ready="/auth/readyz", WSGI_APP_DATABASE=database) as address,
+        a_gunicorn("tests.web.wsgi_app:app", tmp_path, ready="/auth/readyz", **stores) as address,
         httpx.Client(base_url=address, timeout=30) as client,
     ):
         assert client.post("/auth/v1/accounts", json=PERSON).status_code == 201

@@ -15,6 +15,7 @@ from doorward.web.wsgi import AuthenticationMiddleware, Mounted
 
 auth = Doorward(
     os.environ["WSGI_APP_DATABASE"],
+    redis=os.environ.get("WSGI_APP_REDIS"),
     secret="the secret of a deployment in tests, long enough",
     strategy="hybrid",
     insecure_fast_hashing=True,

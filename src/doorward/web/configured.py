@@ -15,7 +15,7 @@ from doorward.options import Options
 from doorward.secret import Secret
 
 _DEFAULTS = {field.name: getattr(Options(), field.name) for field in fields(Options)}
-_OTHERS = ("database", "secret", "memcached")
+_OTHERS = ("database", "secret", "memcached", "redis", "geo_database")
 
 NAMES = (*_OTHERS, *_DEFAULTS)
 """What can be set, by the names that ``Doorward`` takes."""
@@ -71,7 +71,7 @@ def _one(name: str, value: Any) -> Any:
     match name:
         case "signing_algorithm":
             return Algorithm(value)
-        case "admin_key" | "secret" if isinstance(value, str):
+        case "admin_key" | "secret" | "redis" if isinstance(value, str):
             return Secret(value)
         case "secret" if value is not None and not isinstance(value, Secret):
             return [each if isinstance(each, Secret) else Secret(each) for each in value]

@@ -18,8 +18,8 @@ from doorward.http.api import HostedPages
 from doorward.http.problems import close_code_of, problem_of
 from doorward.principal import Principal
 from doorward.web import guard
-from doorward.web.asgi import DoorwardApp, authenticate_scope, request_of
-from doorward.web.starlette_users import response_of
+from doorward.web.asgi import DoorwardApp, authenticate_scope, recognise_scope, request_of
+from doorward.web.starlette_users import Below, response_of
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -30,18 +30,26 @@ class Dependency(SecurityBase, Generic[T_co]):
     It is the security scheme itself: one that it depended on would cost every request more than authenticating does.
 
     Args:
+        auth: the deployment.
         authenticate: what it gives.
+        demands_more: whether that is more than who makes the request, which memory alone nearly always tells.
     """
 
     # For the document alone: reading credentials is Doorward's.
     model = HTTPBearerModel(description="An access token, or the session cookie")
     scheme_name = "doorward"
 
-    def __init__(self, authenticate: Callable[[Request], Awaitable[T_co]]) -> None:
+    def __init__(
+        self, auth: Doorward, authenticate: Callable[[Request], Awaitable[T_co]], *, demands_more: bool = False
+    ) -> None:
+        self._auth = auth
         self._authenticate = authenticate
+        self._demands_more = demands_more
 
     async def __call__(self, request: Request) -> T_co:
-        return await self._authenticate(request)
+        known: Any = None if self._demands_more else recognise_scope(self._auth, request.scope)
+        found: T_co = known or await self._authenticate(request)
+        return found
 
 
 class Doorward(guard.Doorward):
@@ -50,12 +58,12 @@ class Doorward(guard.Doorward):
     @cached_property
     def principal(self) -> Dependency[Principal]:
         """A dependency: who makes the request; 401 where nobody does."""
-        return Dependency(self._principal)
+        return Dependency(self, self._principal)
 
     @cached_property
     def optional_principal(self) -> Dependency[Principal | None]:
         """A dependency: who makes the request, or None where nobody does, or nobody any more."""
-        return Dependency(self._optional_principal)
+        return Dependency(self, self._optional_principal)
 
     def mount(self, app: FastAPI, prefix: str, *, pages: HostedPages | None = None) -> None:
         """Add the routes of the HTTP contract below a prefix and their error answers; open and close with the app.
@@ -65,7 +73,7 @@ class Doorward(guard.Doorward):
             prefix: such as ``/auth``.
             pages: ``doorward.pages.Pages`` for people, or None for the API alone.
         """
-        app.mount(prefix, DoorwardApp(self, pages=pages))
+        app.router.routes.append(Below(prefix, app=DoorwardApp(self, pages=pages)))
         app.add_exception_handler(DoorwardError, _answer)
         surrounding = app.router.lifespan_context
 
@@ -112,7 +120,7 @@ class Doorward(guard.Doorward):
         async def permitted(request: Request) -> Principal:
             return await self.assure(await self._principal(request), demands)
 
-        return Dependency(permitted)
+        return Dependency(self, permitted, demands_more=True)
 
 
 async def _answer(request: Request, error: Exception) -> Response:

@@ -24,7 +24,7 @@ from doorward.http.problems import close_code_of, problem_of
 from doorward.principal import Principal
 from doorward.web import guard
 from doorward.web.asgi import AuthenticationMiddleware, DoorwardApp, request_of
-from doorward.web.starlette_users import SignedInUser, response_of, set_user
+from doorward.web.starlette_users import Below, SignedInUser, response_of, set_user
 
 __all__ = ["Doorward", "SignedInUser", "UserMiddleware", "principal_of"]
 
@@ -37,7 +37,7 @@ class Doorward(guard.Doorward):
 
     def mount(self, prefix: str, *, pages: HostedPages | None = None) -> Mount:
         """The routes of the HTTP contract, below a prefix, and those of the pages for people, if any."""
-        return Mount(prefix, app=DoorwardApp(self, pages=pages))
+        return Below(prefix, app=DoorwardApp(self, pages=pages))
 
     @property
     def middleware(self) -> Middleware:
@@ -78,8 +78,11 @@ class Doorward(guard.Doorward):
             @functools.wraps(endpoint)
             async def guarded(request: Request, *args: Any, **kwargs: Any) -> Any:
                 try:
-                    request.scope["doorward.principal"] = await self.assure(principal_of(request), demands)
-                    set_user(request.scope)
+                    known = principal_of(request)
+                    principal = await self.assure(known, demands)
+                    if principal is not known:
+                        request.scope["doorward.principal"] = principal
+                        set_user(request.scope)
                 except DoorwardError as refusal:
                     return _answer(request, refusal)
                 return await called(request, *args, **kwargs)

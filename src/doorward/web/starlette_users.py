@@ -7,6 +7,8 @@ from typing import Any
 
 from starlette.authentication import BaseUser, UnauthenticatedUser
 from starlette.responses import Response
+from starlette.routing import Match, Mount
+from starlette.types import Scope
 
 from doorward.http import message
 from doorward.principal import Principal
@@ -35,6 +37,18 @@ def set_user(scope: MutableMapping[str, Any]) -> None:
     """Put into a scope whoever a middleware of ours has found to make the request."""
     principal: Principal | None = scope["doorward.principal"]
     scope["user"] = UnauthenticatedUser() if principal is None else SignedInUser(principal)
+
+
+class Below(Mount):
+    """What is mounted below a prefix.
+
+    A router asks it with every request, whatever that is for.  Most say no without the expression that tells.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if self.path not in scope["path"]:
+            return Match.NONE, {}
+        return super().matches(scope)
 
 
 def response_of(answer: message.Response) -> Response:
