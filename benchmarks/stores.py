@@ -22,7 +22,7 @@ from sqlalchemy import Dialect, Table
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 
-from benchmarks.at_rest import peers_at_rest
+from benchmarks.at_rest import empty, peers_at_rest
 from benchmarks.installed import versions_in_node
 from benchmarks.measuring import Measured, Part, Run, a_second, publish, tell
 from doorward.accounts.model import Account
@@ -222,7 +222,7 @@ async def in_postgres(address: str, count: int, *, plan: Plan) -> AsyncIterator[
 @asynccontextmanager
 async def in_redis(folder: Path, url: str, count: int, *, plan: Plan) -> AsyncIterator[Filled]:  # noqa: ARG001 -- see above
     with redis.Redis.from_url(url) as client:
-        client.flushall()
+        empty(client)
         before = client.info("memory")["used_memory"]
         for some in batches(sessions(count), _BATCH):
             with client.pipeline(transaction=False) as pipeline:
