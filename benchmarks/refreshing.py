@@ -76,12 +76,12 @@ PostgreSQL's and the client's.
 
 **What the profile said, and what was done.** Of the time of the process that serves the bare application, an eighth is
 the signature of the access token, a fifth the statement and its rows, and a third are uvicorn, the event loop and
-sockets; the rest is many small things of a microsecond or two. Python's collector went through all that the process had
-begun with, again and again, which took a tenth of the time and made p99 two to three times as long: `doorward serve`
-now leaves that alone (`gc.freeze`), and an application that mounts Doorward can do the same once it has started. A
-token's header, the audit event's detail and the series of a metric are made once; a line of a level that nobody reads
-is not made at all, and one that is written takes two thirds of what it took. Writing it is what `doorward serve` still
-spends most on beside the bare application: `--log-level warning` saves that.
+sockets; the rest is many small things of a microsecond or two. Python's collector went through all that the process
+had begun with, again and again, which took a tenth of the time and made p99 two to three times as long: `doorward
+serve` now leaves that alone (`gc.freeze`), and so does the application here, as the README advises. A token's header,
+the audit event's detail and the series of a metric are made once; a line of a level that nobody reads is not made at
+all, and one that is written takes two thirds of what it took. Writing it is what `doorward serve` still spends most on
+beside the bare application: `--log-level warning` saves that.
 
 What this does not show: several processes, TLS, a proxy, a database on a machine of its own and one that waits for its
 disk (PostgreSQL runs with `fsync` off here, SQLite waits for each commit). An access token of ours is signed with

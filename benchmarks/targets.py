@@ -161,6 +161,7 @@ TARGETS = (
         of=_figure("refreshing", _REFRESHING, "Doorward"),
         at_least=5_000,
         unit="a second",
+        why_not="a core of the server alone does that many; PostgreSQL and the client take their part of the two cores",
     ),
     Target(
         what="the same beside simplejwt",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import msgspec
 from credential import WAY
 from seeds import DATABASE, SESSIONS, hand_over_tokens
@@ -51,6 +53,9 @@ async def _send(send: Send, body: bytes) -> None:
 
 
 _inner = _nothing() if WAY == "nothing" else _doorward()
+# As the README advises, and as `doorward serve` does by itself.
+gc.collect()
+gc.freeze()
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
