@@ -202,7 +202,7 @@ TARGETS = (
         "a row of 230 bytes with both hashes, six instants and what rotation has to know, and three indexes of 93",
     ),
     _look_up("SQLite"),
-    _look_up("PostgreSQL"),
+    _look_up("PostgreSQL", "with a million, neither rows nor index fit into the caches of the processor any more"),
     _look_up("Redis", "with a million, nearly each look-up was the first of its minute and asked for the account too"),
     Target(
         what="`doorward serve` until the first request is answered, with an empty database",
