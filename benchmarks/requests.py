@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from benchmarks.comparing import with_column
 from benchmarks.installed import has_node_peers, has_python_peers, versions_in_node, versions_in_python
-from benchmarks.measuring import Part, Round, Run, in_turns, publish, tell
+from benchmarks.measuring import Part, Round, Run, in_turns, publish, tell, with_column
 from benchmarks.request_ways import FRAMEWORKS, Framework, behind_stores, express
 from benchmarks.serving import PEERS, Load, Server, Way, serving
 from tests import memcached as memcached_programs

@@ -21,8 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from benchmarks.comparing import with_column
-from benchmarks.measuring import Part, Round, Run, in_turns, publish
+from benchmarks.measuring import Part, Round, Run, in_turns, publish, with_column
 from benchmarks.verify_peers import Sync, elsewhere, in_this_process, versions
 from doorward.audit.model import Actor, Origin
 from doorward.doorward import Doorward

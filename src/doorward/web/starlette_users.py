@@ -46,7 +46,8 @@ class Below(Mount):
     """
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if self.path not in scope["path"]:
+        # Of a prefix with parameters, what stands before the first is in the path as it is written.
+        if self.path.partition("{")[0] not in scope["path"]:
             return Match.NONE, {}
         return super().matches(scope)
 
