@@ -43,9 +43,9 @@ export interface Client {
    * Sign in.  Throws `DoorwardError`: its `code` is `invalid_credentials` where the password is wrong, and
    * `cookie_not_kept` where the page is on another site than `base` and the carrier is `cookie`.
    */
-  signIn(credentials: { email: string; password: string; label?: string }): Promise<Session>;
+  signIn(credentials: { email: string; password: string; label?: string; remember?: boolean }): Promise<Session>;
   /** Make an account and sign in.  Throws `DoorwardError`: `email_taken`, `weak_password` with `problem.advice`. */
-  signUp(details: { email: string; password: string; name?: string; label?: string }): Promise<Session>;
+  signUp(details: { email: string; password: string; name?: string; label?: string; remember?: boolean }): Promise<Session>;
   /** End the session here and on the server.  Throws where the server cannot be reached: then it has not ended. */
   signOut(): Promise<void>;
   /** Who is signed in.  The first call asks the server, since a reload has lost what memory held. */
@@ -277,10 +277,11 @@ export function createClient(options: Options = {}): Client {
 
   // What the application calls
 
-  async function signIn({ email, password, label }: { email: string; password: string; label?: string }): Promise<Session> {
+  async function signIn({ email, password, label, remember }: Parameters<Client["signIn"]>[0]): Promise<Session> {
     const start = async () => {
       const since = env.now();
-      let next = stateOf(await post("/v1/sessions", { email, password, carrier, ...(label && { label }) }), since);
+      const asked = { email, password, carrier, ...(label && { label }), ...(remember && { remember }) };
+      let next = stateOf(await post("/v1/sessions", asked), since);
       if (byCookie && foreign) next = await proveCookie(next);
       share(next);
       return next.who;

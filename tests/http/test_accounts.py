@@ -66,7 +66,7 @@ async def test_changing_the_password_ends_the_other_sessions_and_keeps_this_one(
 
 
 async def test_a_cookie_session_moves_to_a_new_handle(session_world: World) -> None:
-    client, _ = await session_world.signed_in()
+    client, _ = await session_world.signed_in(remember=True)
     thief = client.copy()
     old = client.cookies["doorward_session"]
     body = {"current_password": PASSWORD, "new_password": NEW}

@@ -53,6 +53,33 @@ async def test_signing_in_and_out(world: World) -> None:
     assert (await visitor.open("/sessions")).address == "/sign-in?return_to=sessions"
 
 
+@pytest.mark.parametrize("page", ["sign-in", "sign-up"])
+@pytest.mark.parametrize("ticked", [True, False])
+async def test_whoever_ticks_the_box_stays_signed_in_when_the_browser_closes(
+    world: World, page: str, *, ticked: bool
+) -> None:
+    visitor = Visitor(world)
+    shown = await visitor.open(f"/{page}")
+    email = {"sign-in": EMAIL, "sign-up": "grace@example.com"}[page]
+    if ticked:
+        shown.form(page).fields["remember"] = "on"
+    answer = await visitor.send(shown, page, email=email, password=PASSWORD)
+    strategy = world.auth.options.strategy
+    (line,) = (line for line in answer.values("set-cookie") if line.startswith(f"{COOKIES[strategy]}="))
+    # An access token alone cannot be kept beyond its quarter of an hour: there is no box.
+    assert ("Keep me signed in" in shown.text) is (strategy != "jwt")
+    assert ("Max-Age" in line) is (ticked and strategy != "jwt")
+
+
+async def test_a_form_that_is_shown_again_has_the_box_as_it_was_left(world: World) -> None:
+    visitor = Visitor(world)
+    page = await visitor.open("/sign-in")
+    page = await visitor.submit(page, "sign-in", email=EMAIL, password="wrong", remember="on")
+    assert ("remember" in page.form("sign-in").fields) is (world.auth.options.strategy != "jwt")
+    page = await visitor.submit(await visitor.open("/sign-in"), "sign-in", email=EMAIL, password="wrong")
+    assert "remember" not in page.form("sign-in").fields
+
+
 async def test_whoever_has_not_signed_in_comes_back_to_where_they_wanted(world: World) -> None:
     visitor = Visitor(world)
     page = await visitor.open("/change-password")

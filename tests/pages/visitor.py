@@ -61,7 +61,7 @@ class _Reader(HTMLParser):
         self._page.tags.append((tag, said))
         if tag == "form":
             self._page.forms.append(AForm(action=said["action"] or ""))
-        elif tag == "input" and said.get("name"):
+        elif tag == "input" and said.get("name") and (said.get("type") != "checkbox" or "checked" in said):
             self._page.forms[-1].fields[str(said["name"])] = said.get("value") or ""
         elif tag == "a":
             self._page.links.append(said["href"] or "")

@@ -77,6 +77,12 @@ class NewSession(Input, frozen=True):
     password: Secret
     carrier: Carrier | None = None
     label: str | None = None
+    remember: Annotated[
+        bool,
+        Meta(
+            description="Keep a session that a cookie carries when the browser closes. The carrier token always does."
+        ),
+    ] = False
 
 
 class KeepQuery(Input, frozen=True):

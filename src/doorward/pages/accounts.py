@@ -18,6 +18,7 @@ from doorward.pages.who import (
     authenticate_leaving,
     carrier_of,
     forget,
+    may_remember,
     page_token,
     remember,
 )
@@ -55,6 +56,7 @@ async def _start_session(visit: Visit) -> None:
         email=visit.form["email"],
         password=visit.secret("password"),
         carrier=carrier_of(visit),
+        remember=_asks_to_remember(visit),
         origin=visit.request.origin,
         # Whatever was in this browser before ends: somebody may have planted it (session fixation).
         sent_along=all_cookies(visit.auth, visit.request),
@@ -62,6 +64,10 @@ async def _start_session(visit: Visit) -> None:
     if before is not None:
         await visit.auth.revoke(before, origin=visit.request.origin)
     remember(visit, signed_in)
+
+
+def _asks_to_remember(visit: Visit) -> bool:
+    return visit.form.get("remember") == "on"
 
 
 def _sign_in_form(visit: Visit, mistakes: Mistakes | None = None) -> Response:
@@ -73,6 +79,8 @@ def _sign_in_form(visit: Visit, mistakes: Mistakes | None = None) -> Response:
         mistakes=mistakes,
         notice=notice if notice in NOTICES and mistakes is None else None,
         email=visit.form.get("email", ""),
+        may_remember=may_remember(visit),
+        remember=_asks_to_remember(visit),
     )
 
 
@@ -111,6 +119,8 @@ def _sign_up_form(visit: Visit, mistakes: Mistakes | None = None) -> Response:
         mistakes=mistakes,
         email=visit.form.get("email", ""),
         display_name=visit.form.get("name", ""),
+        may_remember=may_remember(visit),
+        remember=_asks_to_remember(visit),
     )
 
 

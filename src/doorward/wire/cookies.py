@@ -46,17 +46,17 @@ PAGE_COOKIE = CookieKind(name="doorward_page", same_site="Strict")
 """The access token of whoever signed in at a hosted page where no other cookie carries sessions; no API takes it."""
 
 
-def write_cookie(kind: CookieKind, value: Secret, *, lives_for: timedelta, https: bool, secure: bool) -> str:
+def write_cookie(kind: CookieKind, value: Secret, *, lives_for: timedelta | None, https: bool, secure: bool) -> str:
     """A ``Set-Cookie`` value that keeps a credential.
 
     Args:
         kind: which cookie.
         value: the credential.
-        lives_for: how long the browser keeps it.
+        lives_for: how long the browser keeps it; None: until it closes.
         https: whether the client reaches us over HTTPS.
         secure: whether to say ``Secure``; browsers take it on loopback without HTTPS too, but for Safari.
     """
-    seconds = max(int(lives_for.total_seconds()), 0)
+    seconds = max(int(lives_for.total_seconds()), 0) if lives_for is not None else None
     return _line(kind, value.reveal(), max_age=seconds, https=https, secure=secure)
 
 
@@ -65,9 +65,10 @@ def write_deletion(kind: CookieKind, *, https: bool, secure: bool) -> str:
     return _line(kind, "", max_age=0, https=https, secure=secure)
 
 
-def _line(kind: CookieKind, value: str, *, max_age: int, https: bool, secure: bool) -> str:
+def _line(kind: CookieKind, value: str, *, max_age: int | None, https: bool, secure: bool) -> str:
     flags = "HttpOnly; Secure" if secure or https else "HttpOnly"
-    return f"{kind.name_on(https=https)}={value}; Path=/; Max-Age={max_age}; {flags}; SameSite={kind.same_site}"
+    age = f"Max-Age={max_age}; " if max_age is not None else ""
+    return f"{kind.name_on(https=https)}={value}; Path=/; {age}{flags}; SameSite={kind.same_site}"
 
 
 def read_cookies(header: str | None, kind: CookieKind, *, https: bool) -> list[Secret]:
