@@ -92,9 +92,9 @@ def test_every_flow(context: BrowserContext, new_context: NewContext, site: Site
     page.reload()
     page.get_by_role("button", name="Sign out Safari on iPhone").click()
     expect(page.get_by_role("status")).to_have_text("The device is signed out.")
-    expect(page.get_by_role("listitem").filter(has_text="This one")).to_have_count(1)
+    expect(page.get_by_role("listitem").filter(has_text="This device")).to_have_count(1)
     other.goto("/sessions")
-    expect(other.get_by_role("status")).to_have_text("Your session has ended. Sign in again to go on.")
+    expect(other.get_by_role("status")).to_have_text("This device was signed out. Sign in again to continue.")
     sign_in(other, email)
 
     # The password, by the place that browsers know; it ends the second device again.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from doorward.audit.model import Actor
-from doorward.errors import DoorwardError, InvalidCredentials
+from doorward.errors import DoorwardError, InvalidCredentials, Refusal
 from doorward.http import accounts as api_accounts
 from doorward.http import sessions as api_sessions
 from doorward.http.caller import all_cookies
 from doorward.http.message import Response
 from doorward.http.operation import Call
 from doorward.http.shapes import NewPassword, account_json
-from doorward.pages.mistakes import Mistakes, require
+from doorward.pages.mistakes import Mistakes, require, with_missing
 from doorward.pages.visit import Visit
 from doorward.pages.who import (
     SIGNED_OUT,
@@ -22,9 +22,17 @@ from doorward.pages.who import (
     page_token,
     remember,
 )
+from doorward.sessions.model import EndReason
 
-NOTICES = frozenset({"signed_out", "signed_up", "session_over"})
+_OVER = {reason.value: f"over_{reason.value}" for reason in EndReason}
+"""What the page for signing in says of a session that has ended, by the reason."""
+NOTICES = frozenset({"signed_out", "signed_up", "session_over", *_OVER.values()})
 """What the page for signing in can be asked to say: these and nothing else, whatever a link has in it."""
+
+
+def notice_of(error: Refusal) -> str:
+    """The notice that says why somebody has to sign in again, where that is known."""
+    return _OVER.get(getattr(error, "reason", None) or "", "session_over")
 
 
 # Signing in
@@ -43,6 +51,8 @@ async def show_sign_in(visit: Visit) -> Response:
 async def sign_in(visit: Visit) -> Response:
     try:
         visit.check_form()
+        if not visit.keeps_cookies:
+            return _sign_in_form(visit, visit.no_cookie())
         require(visit.form, "email", "password")
         await _start_session(visit)
     except DoorwardError as error:
@@ -94,15 +104,16 @@ async def show_sign_up(visit: Visit) -> Response:
 async def sign_up(visit: Visit) -> Response:
     try:
         visit.check_form()
-        require(visit.form, "email", "password")
+        if not visit.keeps_cookies:
+            return _sign_up_form(visit, visit.no_cookie())
         await visit.auth.sign_up(
-            email=visit.form["email"],
+            email=visit.form.get("email", ""),
             password=visit.secret("password"),
             name=visit.form.get("name"),
             actor=Actor(origin=visit.request.origin),
         )
     except DoorwardError as error:
-        return _sign_up_form(visit, visit.note(error))
+        return _sign_up_form(visit, with_missing(visit.note(error), visit.form, visit.language, "email", "password"))
     try:
         await _start_session(visit)
     except DoorwardError:
@@ -146,6 +157,7 @@ async def sign_out(visit: Visit) -> Response:
         return visit.redirect(visit.link("sign-in"))
     forget(visit)
     visit.keep_cookies_of(answer)
+    visit.clear_pages_in_memory()
     if visit.return_to is not None:
         return visit.onward()
     return visit.redirect(visit.link("sign-in", notice="signed_out"))
