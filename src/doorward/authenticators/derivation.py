@@ -48,7 +48,9 @@ class UnusableHash(ValueError):
 
 
 class Derivation(Protocol):
-    """A function that is slow on purpose, with its parameters.  Values are hashable: equal ones do equal work."""
+    """A function that is slow on purpose, with its parameters.  Equal ones do equal work."""
+
+    def __hash__(self) -> int: ...
 
     def derive(self, password: bytes, salt: bytes) -> bytes:
         """The digest.

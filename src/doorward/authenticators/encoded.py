@@ -236,9 +236,15 @@ def _argon2(text: str) -> EncodedHash:
     return EncodedHash(derivation=derivation, salt=salted, digest=digest, is_ours=text.startswith("$"))
 
 
-_BCRYPT_TAIL = r"([./A-Za-z0-9]{21}[.Oeu])(?:\$?)([./A-Za-z0-9]{31})"
-"""Salt and digest; of the salt's last character four bits are zero."""
+_BCRYPT_TAIL = r"([./A-Za-z0-9]{22})\$?([./A-Za-z0-9]{31})"
+"""Salt and digest."""
+_BCRYPT_ALPHABET = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _BCRYPT = re.compile(r"\$2[aby]\$([0-9]{2})\$" + _BCRYPT_TAIL)
+
+
+def _bcrypt_salt(text: str) -> bytes:
+    # Two bits of the last character count.  Some implementations set the other four, and the package refuses them.
+    return (text[:-1] + ".Oeu"[_BCRYPT_ALPHABET.index(text[-1]) // 16]).encode()
 
 
 def _bcrypt(text: str) -> EncodedHash:
@@ -246,7 +252,7 @@ def _bcrypt(text: str) -> EncodedHash:
     cost, salt, digest = _matched(_BCRYPT, "$" + inner.removeprefix("$")).groups()
     return EncodedHash(
         derivation=Bcrypt(cost=int(cost)),
-        salt=salt.encode(),
+        salt=_bcrypt_salt(salt),
         digest=digest.encode(),
         prepare=_prehashed if name == "bcrypt_sha256" else _without_nul,
     )
@@ -263,7 +269,9 @@ def _passlib_bcrypt_sha256(text: str) -> EncodedHash:
         raw = password.encode()
         return b64encode(hmac.digest(salt.encode(), raw, "sha256") if is_keyed else sha256(raw).digest())
 
-    return EncodedHash(derivation=Bcrypt(cost=int(cost)), salt=salt.encode(), digest=digest.encode(), prepare=prepare)
+    return EncodedHash(
+        derivation=Bcrypt(cost=int(cost)), salt=_bcrypt_salt(salt), digest=digest.encode(), prepare=prepare
+    )
 
 
 def _matched(pattern: re.Pattern[str], text: str) -> re.Match[str]:
