@@ -41,8 +41,9 @@ to 18 characters of one: unbounded text is turned away before that."""
 def prepare_password(password: Secret, *, minimum: int = 1, field: str = "password") -> Secret:
     """What is hashed for a password: its NFKC form.
 
-    NFKC, not NFC, so that the same keys give the same password on every keyboard: an input method may send full-width
-    letters, a phone a non-breaking space.  Nothing else is touched: not spaces at the ends, not NUL, not case.
+    NFKC, not the NFC that NIST recommends, so that the same keys give the same password on every keyboard: an input
+    method may send full-width letters, a phone a non-breaking space.  What is judged is the normalised text.  Nothing
+    else is touched: not spaces at the ends, not NUL, not case.
 
     Args:
         password: as it was typed.

@@ -57,7 +57,7 @@ def import_accounts(
 
     Hashes of these systems are read: Django (PBKDF2, scrypt, argon2, bcrypt), Werkzeug (scrypt, PBKDF2), passlib and
     pwdlib (argon2, bcrypt, bcrypt-sha256, PBKDF2, scrypt), Better Auth, Firebase and Supabase ($fbscrypt$).  One hash
-    of each set of parameters is computed; what takes more than 2 seconds is refused.
+    of each set of parameters is computed; what takes more than 3 seconds is refused.
 
     --from keycloak, firebase and better-auth read the files that those export, one JSON object.  Roles and second
     factors in them are not imported.
