@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import Any
 
 import bcrypt
 import pytest
 from argon2 import PasswordHasher
 from django.contrib.auth import hashers
+from hypothesis import given
+from hypothesis import strategies as st
 from werkzeug.security import generate_password_hash
 
 from doorward.accounts.model import ImportedAccount
 from doorward.audit.model import Actor, Origin
 from doorward.authenticators import derivation
-from doorward.authenticators.derivation import MOST_ITERATIONS, Argon2, Derivation
+from doorward.authenticators.derivation import MOST_ITERATIONS, Argon2, Derivation, UnusableHash
 from doorward.authenticators.encoded import read_hash
 from doorward.authenticators.imported import import_hash
 from doorward.authenticators.password import INSECURE_FAST, InlineHashing
@@ -414,6 +417,18 @@ def test_where_the_package_for_bcrypt_is_missing_nobody_is_told_that_the_passwor
     derivation._seconds_of.cache_clear()
     with pytest.raises(ValidationFailed, match=r"pip install 'doorward\[bcrypt\]'"):
         import_hash(HASHES["pwdlib, bcrypt"])
+
+
+@given(
+    st.sampled_from([*HASHES.values(), FIREBASE]),
+    st.integers(0, 300),
+    st.integers(0, 6),
+    st.text(alphabet=[*map(chr, range(33, 127)), "é", "١"], max_size=4),
+)
+def test_whatever_is_damaged_is_read_or_refused(made: str, at: int, removed: int, put: str) -> None:
+    at %= len(made)
+    with suppress(UnusableHash):
+        read_hash(Secret(made[:at] + put + made[at + removed :]))
 
 
 def test_no_hash_is_shown() -> None:
