@@ -7,7 +7,7 @@ parameters when it is created, and computes nothing before it has.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from time import thread_time
 from typing import Protocol
@@ -121,7 +121,7 @@ class FirebaseScrypt:
     """
 
     scrypt: Scrypt
-    signer_key: bytes
+    signer_key: bytes = field(repr=False)
     salt_separator: bytes
 
     def derive(self, password: bytes, salt: bytes) -> bytes:

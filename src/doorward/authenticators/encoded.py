@@ -17,7 +17,6 @@ from __future__ import annotations
 import hmac
 import re
 from base64 import b64decode, b64encode
-from binascii import Error as NotBase64
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -38,7 +37,7 @@ _LONGEST = 1024
 _LONGEST_TYPED = 1024
 """Characters of a password that an imported hash is checked with."""
 
-Prepare = Callable[[str], bytes | None]
+Prepare = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +48,7 @@ class EncodedHash:
         derivation: what is computed.
         salt: as the derivation takes it.
         digest: what it should give.
-        prepare: the bytes that are hashed for a password; None where it can be nobody's.
+        prepare: the bytes that are hashed for a password.
         is_ours: whether it is of a normalised password.
     """
 
@@ -66,9 +65,8 @@ class EncodedHash:
             MemoryError: this machine has no memory or no thread for it now.
             Unavailable: a package is missing.
         """
-        prepared = self.prepare(text) if text is not None else None
-        found = hmac.compare_digest(self.derivation.derive(prepared or b"", self.salt), self.digest)
-        return found and prepared is not None
+        found = hmac.compare_digest(self.derivation.derive(self.prepare(text or ""), self.salt), self.digest)
+        return found and text is not None
 
 
 def read_hash(stored: Secret) -> EncodedHash:
@@ -87,7 +85,7 @@ def read_hash(stored: Secret) -> EncodedHash:
         return reader(text)
     except UnusableHash:
         raise
-    except (ValueError, NotBase64):
+    except ValueError:
         raise UnusableHash("it is malformed") from None
 
 
@@ -118,19 +116,18 @@ def encode_argon2(derivation: Argon2, *, salt: bytes, digest: bytes) -> str:
 
 
 def typed(password: Secret) -> str | None:
-    """A password as it was typed, which is what other systems hash; None where it can be nobody's."""
+    """A password as it was typed, which is what other systems hash; None where it can be nobody's.
+
+    A NUL is in nobody's: HMAC, so PBKDF2 and scrypt, and bcrypt too have one hash for "a" and for "a" with a NUL after
+    it.  What was typed would become the password of the account.
+    """
     text = password.reveal()
-    is_text = 0 < len(text) <= _LONGEST_TYPED and not any("\ud800" <= sign <= "\udfff" for sign in text)
+    is_text = 0 < len(text) <= _LONGEST_TYPED and not any(sign == "\0" or "\ud800" <= sign <= "\udfff" for sign in text)
     return text if is_text else None
 
 
 def _prehashed(text: str) -> bytes:
     return sha256(text.encode()).hexdigest().encode()
-
-
-def _without_nul(text: str) -> bytes | None:
-    # bcrypt repeats its key with a NUL after it: "a" and "a\0a" have one hash.
-    return text.encode() if "\0" not in text else None
 
 
 def _compatible(text: str) -> bytes:
@@ -254,7 +251,7 @@ def _bcrypt(text: str) -> EncodedHash:
         derivation=Bcrypt(cost=int(cost)),
         salt=_bcrypt_salt(salt),
         digest=digest.encode(),
-        prepare=_prehashed if name == "bcrypt_sha256" else _without_nul,
+        prepare=_prehashed if name == "bcrypt_sha256" else str.encode,
     )
 
 
