@@ -177,6 +177,8 @@ def test_what_bcrypt_does_not_look_at_is_left_out_as_where_it_was_made(auth: Doo
     long = "x" * 80
     account = opened(auth, bcrypt.hashpw(long.encode()[:72], bcrypt.gensalt(4)).decode())
     assert sign_in(auth, long) == account
+    with pytest.raises(InvalidCredentials):
+        sign_in(auth, "x" * 79)
 
 
 @pytest.mark.parametrize("last", range(64))
