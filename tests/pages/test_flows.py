@@ -72,6 +72,16 @@ async def test_whoever_ticks_the_box_stays_signed_in_when_the_browser_closes(
     assert ("Max-Age" in line) is (ticked and strategy != "jwt")
 
 
+@pytest.mark.parametrize("value", ["", "off", "false"])
+async def test_a_box_that_says_anything_else_keeps_nobody_signed_in(value: str) -> None:
+    async with a_visited_world(strategy="session") as world:
+        visitor = Visitor(world)
+        page = await visitor.open("/sign-in")
+        answer = await visitor.send(page, "sign-in", email=EMAIL, password=PASSWORD, remember=value)
+        assert answer.status == 303
+        assert "Max-Age" not in "".join(answer.values("set-cookie"))
+
+
 async def test_a_form_that_is_shown_again_has_the_box_as_it_was_left(world: World) -> None:
     visitor = Visitor(world)
     page = await visitor.open("/sign-in")
