@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from ipaddress import IPv6Address, ip_address
 from secrets import token_bytes
 
+from doorward.audit.model import Origin
 from doorward.errors import RateLimited
 from doorward.options import Options
 from doorward.ports import Clock
@@ -173,8 +173,8 @@ class AttemptLimiter:
 class Limits:
     """The limits of a deployment.
 
-    Each is told of an attempt before it is made.  A caller without an address (the command line, a Unix socket) is not
-    limited by address.
+    Each is told of an attempt before it is made.  The command line has no address and is not limited by one; requests
+    whose address is unknown are limited as one.
 
     Args:
         clock: this machine's.
@@ -189,11 +189,10 @@ class Limits:
         self._sign_ups = AttemptLimiter(SIGN_UPS_PER_ADDRESS)
         self._refreshes = AttemptLimiter(REFRESHES_PER_SESSION)
 
-    def before_sign_in(self, address: str | None, email_key: str) -> None:
+    def before_sign_in(self, origin: Origin, email_key: str) -> None:
         """Count an attempt to prove a password.  Raises RateLimited."""
         # The address first: one that is over its limit must not spend what others have left for this e-mail.
-        if address is not None:
-            self._count(self._sign_ins.spend, network_of(address))
+        self._count_network(self._sign_ins, origin)
         self._count(self._failures.spend, email_key)
 
     def after_sign_in(self, email_key: str) -> None:
@@ -201,14 +200,17 @@ class Limits:
         if self._is_on:
             self._failures.forgive(email_key)
 
-    def before_sign_up(self, address: str | None) -> None:
+    def before_sign_up(self, origin: Origin) -> None:
         """Count an attempt to open an account.  Raises RateLimited."""
-        if address is not None:
-            self._count(self._sign_ups.spend, network_of(address))
+        self._count_network(self._sign_ups, origin)
 
     def before_refresh(self, session: str) -> None:
         """Count a presentation of a genuine refresh token.  Raises RateLimited."""
         self._count(self._refreshes.spend, session)
+
+    def _count_network(self, limiter: AttemptLimiter, origin: Origin) -> None:
+        if origin.network is not None:
+            self._count(limiter.spend, origin.network)
 
     def _count(self, spend: Callable[[str, datetime], None], key: str) -> None:
         if self._is_on:
@@ -218,16 +220,3 @@ class Limits:
 def limits_for(options: Options, *, clock: Clock) -> Limits:
     """The limits that a deployment has."""
     return Limits(clock, is_on=options.rate_limits)
-
-
-def network_of(address: str) -> str:
-    """What one caller is limited by: an IPv4 address, or the /64 of an IPv6 address, which one subscriber has whole."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"
-    return str(parsed)

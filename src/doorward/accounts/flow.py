@@ -39,7 +39,7 @@ async def sign_up(
     address = parse_email(email)
     name = parse_name(name)
     granted = parse_roles(roles)
-    deployment.limits.before_sign_up(actor.origin.ip)
+    deployment.limits.before_sign_up(actor.origin)
     about = [address.address, *([name] if name else [])]
     await deployment.hashing.run(lambda: judge_strength(password, about=about))
     account = Account(
@@ -93,7 +93,7 @@ async def change_password(
     """
     actor = Actor(name=principal.subject, origin=origin)
     account = await read_account(deployment, principal.subject)
-    deployment.limits.before_sign_in(origin.ip, account.email_key)
+    deployment.limits.before_sign_in(origin, account.email_key)
     if not await deployment.hashing.verify(current, account.password_hash):
         await deployment.store.record(
             AuditEvent(action=Action.PASSWORD_REFUSED, actor=actor, account=account.id, session=principal.session_id)

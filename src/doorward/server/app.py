@@ -17,10 +17,11 @@ from doorward.errors import DoorwardError
 from doorward.revocation.model import Change
 from doorward.secret import Secret
 from doorward.secret_file import read_or_make_secret
+from doorward.server.forwarded import ForwardedMiddleware, parse_proxies
 from doorward.server.logs import set_up_logs
 from doorward.server.metrics import Metrics, Readings
 from doorward.server.settings import Settings, load_settings, pages_of
-from doorward.web.asgi import DoorwardApp, Message, Receive, Scope, Send
+from doorward.web.asgi import App, DoorwardApp, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
     from doorward.lab.app import Lab
@@ -49,7 +50,9 @@ class ServerApp:
         self._settings = settings
         self._metrics = Metrics(self._readings)
         self._lab = _lab(settings)
-        self._contract = DoorwardApp(auth, metrics=self._metrics.text, observer=self._observe, pages=pages_of(settings))
+        contract = DoorwardApp(auth, metrics=self._metrics.text, observer=self._observe, pages=pages_of(settings))
+        proxies = parse_proxies(settings.forwarded_allow_ips)
+        self._contract: App = ForwardedMiddleware(contract, proxies) if proxies else contract
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -128,9 +128,8 @@ def _uvicorn_config(app: ServerApp | str, settings: Settings, *, lifespan: str) 
         log_config=None,
         access_log=False,
         server_header=False,
-        # Whoever is believed about the client's address has to be named.
-        proxy_headers=bool(settings.forwarded_allow_ips),
-        forwarded_allow_ips=[*settings.forwarded_allow_ips],
+        # ServerApp reads them itself.
+        proxy_headers=False,
         backlog=BACKLOG,
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=int(ENDS_WITHIN.total_seconds()),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from doorward.doorward import Doorward
@@ -22,6 +22,7 @@ from doorward.errors import ConfigurationError, Problem
 from doorward.keys.model import Algorithm
 from doorward.options import OptionFields, Options, Strategy
 from doorward.secret import Secret
+from doorward.server.forwarded import parse_proxies
 from doorward.server.sources import PREFIX, Given, Origin, Source, gather
 from doorward.stores import secrets_of_redis
 
@@ -82,6 +83,16 @@ def _none_where_empty(value: object) -> object:
     return None if isinstance(value, str) and value.strip().lower() in {"", "none"} else value
 
 
+def _proxies(value: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        parse_proxies(value)
+    except ValueError:
+        raise ValueError(
+            "List the addresses or networks of the proxies, such as 10.0.0.7, 172.16.0.0/12; * trusts whoever connects"
+        ) from None
+    return value
+
+
 Seconds = Annotated[timedelta, BeforeValidator(_whole_seconds)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 Text = Annotated[str, Field(min_length=1)]
@@ -98,7 +109,7 @@ class Settings(BaseSettings):
     host: Text = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     workers: Annotated[int, Field(ge=1, le=MOST_WORKERS)] = 1
-    forwarded_allow_ips: Words = ()
+    forwarded_allow_ips: Annotated[Words, AfterValidator(_proxies)] = ()
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     lab: bool = False

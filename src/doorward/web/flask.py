@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, after_this_request, current_app, redirect, request, url_for
 from werkzeug.local import LocalProxy
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response as AnyResponse
 
 from doorward import doorward
@@ -76,7 +77,7 @@ class Doorward:
             raise ConfigurationError([NO_HANDLE])
         auth = configured(values, spelt=lambda name: _PREFIX + name.upper(), known=(*_OWN, *NAMES))
         app.extensions[_EXTENSION] = auth
-        app.wsgi_app = Mounted(app.wsgi_app, auth, values["prefix"])  # type: ignore[method-assign]  # as Flask says
+        _mount(app, auth, values["prefix"])
         app.register_error_handler(DoorwardError, functools.partial(_answer, sign_in_view=values.get("sign_in_view")))
 
     def run(self, operation: Callable[[doorward.Doorward], Coroutine[Any, Any, T]]) -> T:
@@ -115,6 +116,17 @@ class Doorward:
         _, headers = self.run(lambda auth: sign_out_by_form(auth, here))
         _send_along(headers)
         request.environ[_KNOWN] = (doorward_of(current_app), None, NotAuthenticated())
+
+
+def _mount(app: Flask, auth: doorward.Doorward, prefix: str) -> None:
+    """Answer below the prefix, with the client's address that ProxyFix finds, whichever of the two came first."""
+    before = app.wsgi_app
+    while isinstance(before, ProxyFix) and isinstance(before.app, ProxyFix):
+        before = before.app
+    if isinstance(before, ProxyFix):
+        before.app = Mounted(before.app, auth, prefix)
+    else:
+        app.wsgi_app = Mounted(app.wsgi_app, auth, prefix)  # type: ignore[method-assign]  # as Flask says
 
 
 def doorward_of(app: Flask) -> doorward.Doorward:
