@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar, Unpack
 from doorward.accounts import flow as accounts
 from doorward.accounts.model import Account, AccountChange, ImportedAccount
 from doorward.assurance import Demands
+from doorward.audit.flow import record_refused_credential
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
 from doorward.clocks import seconds_of, system_clock
@@ -21,7 +22,7 @@ from doorward.errors import ConfigurationError, Unavailable
 from doorward.keyring import Keyring, problems_of_secrets
 from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
-from doorward.limits import limits_for
+from doorward.limits import CredentialKind, limits_for
 from doorward.options import FIRST_PARTY, OptionFields, Options, problems_of
 from doorward.places import Places
 from doorward.ports import Clock, Entropy, Page, Removed, Store
@@ -414,6 +415,10 @@ class Doorward:
         return await verifiers.authenticate_verifier(self.deployment, credential)
 
     # Audit
+
+    async def record_refused_credential(self, kind: CredentialKind, *, origin: Origin) -> None:
+        """See ``audit.flow.record_refused_credential``."""
+        await record_refused_credential(self.deployment, kind, origin)
 
     async def trail(
         self, page: Page, *, account: str | None = None, session: str | None = None, action: Action | None = None

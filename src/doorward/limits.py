@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from secrets import token_bytes
+from typing import Literal, get_args
 
 from doorward.audit.model import Origin
 from doorward.errors import RateLimited
@@ -46,6 +47,16 @@ SIGN_UPS_PER_ADDRESS = Rate(burst=60, every=timedelta(seconds=5))
 
 REFRESHES_PER_SESSION = Rate(burst=120, every=timedelta(milliseconds=500))
 """Many tabs and many retries of an honest client stay far below."""
+
+REFUSED_CREDENTIALS_PER_ADDRESS = Rate(burst=30, every=timedelta(seconds=10))
+"""An operator's typing, and a few services whose credential was revoked and that go on asking."""
+
+RECORDED_PER_ADDRESS = Rate(burst=1, every=timedelta(minutes=10))
+RECORDED_AT_ALL = Rate(burst=20, every=timedelta(minutes=1))
+"""Audit events of refused credentials: a flood, from however many addresses, is 1,460 events on the first day."""
+
+CredentialKind = Literal["admin", "verifier", "introspection"]
+"""What a key or credential was presented for: the admin operations, the revocation feed, or introspection."""
 
 
 # Rules
@@ -188,6 +199,11 @@ class Limits:
         self._sign_ins = AttemptLimiter(SIGN_INS_PER_ADDRESS)
         self._sign_ups = AttemptLimiter(SIGN_UPS_PER_ADDRESS)
         self._refreshes = AttemptLimiter(REFRESHES_PER_SESSION)
+        self._refused_credentials = AttemptLimiter(REFUSED_CREDENTIALS_PER_ADDRESS)
+        self._recorded_per_address = AttemptLimiter(RECORDED_PER_ADDRESS)
+        self._recorded = AttemptLimiter(RECORDED_AT_ALL, most_keys=1)
+        self.refused_credentials: dict[CredentialKind, int] = dict.fromkeys(get_args(CredentialKind), 0)
+        """How many were refused so far, by kind; for the metrics."""
 
     def before_sign_in(self, origin: Origin, email_key: str) -> None:
         """Count an attempt to prove a password.  Raises RateLimited."""
@@ -207,6 +223,26 @@ class Limits:
     def before_refresh(self, session: str) -> None:
         """Count a presentation of a genuine refresh token.  Raises RateLimited."""
         self._count(self._refreshes.spend, session)
+
+    def before_admin_key(self, origin: Origin) -> None:
+        """Raises RateLimited where too many credentials from this address were refused."""
+        if origin.network is not None and self._is_on:
+            self._refused_credentials.check(origin.network, self._clock())
+
+    def after_refused_credential(self, origin: Origin) -> None:
+        """Count a key or credential that was refused.  Raises RateLimited."""
+        self._count_network(self._refused_credentials, origin)
+
+    def is_refusal_recorded(self, kind: CredentialKind, origin: Origin) -> bool:
+        """Count a refusal; whether an audit event is to be written of it."""
+        self.refused_credentials[kind] += 1
+        now = self._clock()
+        try:
+            self._recorded_per_address.spend(f"{kind} {origin.network}", now)
+            self._recorded.spend("", now)
+        except RateLimited:
+            return False
+        return True
 
     def _count_network(self, limiter: AttemptLimiter, origin: Origin) -> None:
         if origin.network is not None:

@@ -13,6 +13,7 @@ from typing import Literal, TypedDict, get_args
 from urllib.parse import urlsplit
 
 from doorward.errors import ConfigurationError, Problem
+from doorward.key_strength import weakness_of
 from doorward.keys.model import Algorithm
 from doorward.secret import Secret
 
@@ -21,6 +22,8 @@ Strategy = Literal["session", "jwt", "hybrid"]
 
 FIRST_PARTY = "first-party"
 """The client that a session is started through where no other is registered (claim ``client_id``)."""
+
+LEAST_ADMIN_KEY_LENGTH = 24
 
 _LONGEST_ACCESS_LIFETIME = timedelta(seconds=900)
 _DEFAULT_ISSUER = "http://127.0.0.1:8000"
@@ -47,7 +50,7 @@ class Options:
         max_staleness: how old the knowledge of revocations may be where a caller asks for freshness.
         cors_origins: origins of pages elsewhere that may call with credentials.
         rate_limits: whether attempts are limited; off for load tests.
-        admin_key: a bearer value that may call the admin operations.
+        admin_key: a bearer value that may call the admin operations; 24 random characters or more.
         role_scopes: the scopes that each role grants; ``"*"`` stands for every account.
         session_retention: how long ended sessions are kept, to explain why they ended.
         audit_retention: how long audit events are kept.
@@ -148,7 +151,9 @@ class OptionFields(TypedDict, total=False):
 
 def problems_of(options: Options) -> list[Problem]:
     """What makes these options unusable, each with its remedy."""
-    return [problem for check in (_shape, _tokens, _refresh, _sessions, _origins) for problem in check(options)]
+    return [
+        problem for check in (_shape, _admin_key, _tokens, _refresh, _sessions, _origins) for problem in check(options)
+    ]
 
 
 def _shape(options: Options) -> list[Problem]:
@@ -168,6 +173,19 @@ def _shape(options: Options) -> list[Problem]:
             )
         )
     return found
+
+
+def _admin_key(options: Options) -> list[Problem]:
+    if options.admin_key is None:
+        return []
+    key = options.admin_key.reveal()
+    weakness = weakness_of(key, least=LEAST_ADMIN_KEY_LENGTH)
+    if weakness is None and not (key.isascii() and key.isprintable() and " " not in key):
+        weakness = "has characters that no Authorization header can hold"
+    if weakness is None:
+        return []
+    remedy = "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'."
+    return [Problem(id="DW004", message=f"The admin key {weakness}.", remedy=remedy)]
 
 
 def _tokens(options: Options) -> list[Problem]:

@@ -160,7 +160,6 @@ def test_a_secret_file_in_the_environment_beats_a_secret_in_the_file(empty_folde
         ({"DOORWARD_ROLE_SCOPES": "admin"}, "DW061", "JSON"),
         ({"DOORWARD_SECRET": ""}, "DW061", "leave it out"),
         ({"DOORWARD_SECRET": f"{LONG},"}, "DW061", "leave it out"),
-        ({"DOORWARD_ADMIN_KEY": "short"}, "DW061", "8 characters"),
         ({"DOORWARD_SECRET_FILE": "not there"}, "DW063", "readable"),
         ({"DOORWARD_SECRET": LONG, "DOORWARD_SECRET_FILE": "x"}, "DW064", "Leave one"),
         ({"DOORWARD_REDIS_URL": ""}, "DW061", "leave it out"),
@@ -258,11 +257,6 @@ def test_the_issuer_is_where_the_server_is_unless_it_is_given() -> None:
 )
 def test_plain_http_for_others_than_this_machine_is_warned_of(flags: dict[str, str], expected: list[str]) -> None:
     assert [each.id for each in warnings_of(load_settings(flags).settings)] == expected
-
-
-@pytest.mark.parametrize(("length", "expected"), [(8, ["DW072"]), (23, ["DW072"]), (24, [])])
-def test_a_short_admin_key_is_warned_of(length: int, expected: list[str]) -> None:
-    assert [each.id for each in warnings_of(loaded(DOORWARD_ADMIN_KEY="k" * length))] == expected
 
 
 def test_settings_do_not_show_their_secrets() -> None:

@@ -266,7 +266,7 @@ def test_settings_are_read_as_they_are_written_in_python_and_in_an_environment()
         DOORWARD_ACCESS_LIFETIME=120,
         DOORWARD_SESSION_IDLE=timedelta(hours=1),
         DOORWARD_SECRET=["the newer secret of this deployment", "the older secret of this deployment"],
-        DOORWARD_ADMIN_KEY="k" * 32,
+        DOORWARD_ADMIN_KEY="an-admin-key-that-nobody-guesses",
         DOORWARD_CORS_ORIGINS=["https://a.example"],
         DOORWARD_SIGNING_ALGORITHM="EdDSA",
     )

@@ -42,6 +42,7 @@ class Action(StrEnum):
     KEY_ACTIVATED = "key.activated"
     KEY_RETIRED = "key.retired"
     KEY_REVOKED = "key.revoked"
+    CREDENTIAL_REFUSED = "credential.refused"
     STORE_PUT_BACK = "store.put_back"
     VERIFIER_ADDED = "verifier.added"
     VERIFIER_REVOKED = "verifier.revoked"

@@ -5,6 +5,8 @@ The framework adapters ask ``authenticate_request`` for the routes of the applic
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -15,12 +17,14 @@ from doorward.errors import (
     CsrfFailed,
     InvalidToken,
     NotAuthenticated,
+    RateLimited,
     Refusal,
     SessionEnded,
 )
 from doorward.http.csrf import SAFE_METHODS, decide_csrf, method_behind, origin_of
 from doorward.http.errors import InvalidClient
 from doorward.http.message import Request
+from doorward.limits import CredentialKind
 from doorward.principal import Principal
 from doorward.secret import Secret
 from doorward.sessions.recognition import recognise_handle, recognise_token
@@ -155,13 +159,52 @@ async def authenticate_admin_request(auth: Doorward, request: Request) -> Actor:
 
     Raises:
         NotPermitted: an account without the role; else as ``authenticate_request``.
+        RateLimited: a wrong key, and too many of them from this address.
     """
+    async with _counted(auth, request, "admin"):
+        return await _authenticate_admin(auth, request)
+
+
+async def _authenticate_admin(auth: Doorward, request: Request) -> Actor:
     bearer = parse_authorization(request.headers.get("authorization"))
-    if bearer is not None and auth.is_admin_key(bearer):
+    if bearer is not None and _is_admin_key(auth, request, bearer):
         return Actor(name=ADMIN_KEY_ACTOR, origin=request.origin)
     principal = await authenticate_request(auth, request)
     principal.require(roles={ADMIN_ROLE})
     return Actor(name=principal.subject, origin=request.origin)
+
+
+def _is_admin_key(auth: Doorward, request: Request, bearer: Secret) -> bool:
+    """Whether it is the admin key.
+
+    Where too many keys from this address were refused it is not asked, or there would be no limit on guessing.  Access
+    tokens and verifiers' credentials, which nobody can guess, go on working from there.
+    """
+    try:
+        auth.deployment.limits.before_admin_key(request.origin)
+    except RateLimited:
+        return False
+    return auth.is_admin_key(bearer)
+
+
+def _is_access_token(authorization: str) -> bool:
+    return authorization[7:].startswith("eyJ") and authorization.count(".") == 2
+
+
+@asynccontextmanager
+async def _counted(auth: Doorward, request: Request, kind: CredentialKind) -> AsyncIterator[None]:
+    """Count keys and credentials that are refused.
+
+    An access token is not counted: nobody can guess one, and a page that polls with one that has expired is to be told
+    so.
+    """
+    try:
+        yield
+    except (InvalidToken, InvalidClient):
+        if _is_access_token(request.headers.get("authorization", "")):
+            raise
+        await auth.record_refused_credential(kind, origin=request.origin)
+        raise
 
 
 def check_csrf(auth: Doorward, request: Request, *, token_of: str | None) -> None:
@@ -245,13 +288,15 @@ async def authenticate_verifier_request(auth: Doorward, request: Request) -> str
     Raises:
         NotAuthenticated: there is no credential.
         InvalidToken: it is neither; the same whatever is wrong with it.
+        RateLimited: it is neither, and there were too many from this address.
     """
-    bearer = parse_authorization(request.headers.get("authorization"))
-    if bearer is None:
-        raise NotAuthenticated
-    if auth.is_admin_key(bearer):
-        return None
-    return (await auth.authenticate_verifier(bearer)).id
+    async with _counted(auth, request, "verifier"):
+        bearer = parse_authorization(request.headers.get("authorization"))
+        if bearer is None:
+            raise NotAuthenticated
+        if _is_admin_key(auth, request, bearer):
+            return None
+        return (await auth.authenticate_verifier(bearer)).id
 
 
 async def authenticate_introspector(auth: Doorward, request: Request) -> Actor:
@@ -259,9 +304,17 @@ async def authenticate_introspector(auth: Doorward, request: Request) -> Actor:
 
     Raises:
         InvalidClient: whatever is wrong with it.
+        RateLimited: it is wrong, and too many from this address were.
 
     RFC 7662 section 2.1.
     """
+    if request.headers.get("authorization") is None:
+        raise InvalidClient
+    async with _counted(auth, request, "introspection"):
+        return await _authenticate_introspector(auth, request)
+
+
+async def _authenticate_introspector(auth: Doorward, request: Request) -> Actor:
     header = request.headers.get("authorization")
     try:
         basic = parse_client_credentials(header)
@@ -277,6 +330,6 @@ async def authenticate_introspector(auth: Doorward, request: Request) -> Actor:
         if bearer.reveal().startswith(VERIFIER_PREFIX):
             verifier = await auth.authenticate_verifier(bearer)
             return Actor(name=f"verifier:{verifier.name}", origin=request.origin)
-        return await authenticate_admin_request(auth, request)
+        return await _authenticate_admin(auth, request)
     except Refusal as refused:
         raise InvalidClient(refused.code) from None

@@ -16,6 +16,7 @@ from doorward.errors import (
     NotAuthenticated,
     NotFound,
     NotPermitted,
+    RateLimited,
     SessionEnded,
     Unavailable,
     ValidationFailed,
@@ -228,6 +229,8 @@ def errors_of(operation: AnyOperation) -> list[type[DoorwardError]]:
         found += [NotAuthenticated, InvalidToken, SessionEnded, CsrfFailed]
     if operation.access is Access.VERIFIER:
         found += [NotAuthenticated, InvalidToken]
+    if operation.access in {Access.ADMIN, Access.VERIFIER, Access.INTROSPECTOR}:
+        found.append(RateLimited)
     if operation.access is Access.VISITOR:
         found.append(CsrfFailed)
     if operation.access is Access.ADMIN:

@@ -114,6 +114,7 @@ class ServerApp:
             readers=known.hub.readers,
             readers_cut=known.hub.cut,
             hits={"sessions": known.cookies.hits, "tokens": known.desk.remembered.hits},
+            refused_credentials=dict(known.limits.refused_credentials),
             misses={"sessions": known.cookies.misses, "tokens": known.desk.remembered.misses},
         )
 

@@ -29,12 +29,9 @@ from doorward.stores import secrets_of_redis
 if TYPE_CHECKING:
     from doorward.pages import Pages
 
-LEAST_ADMIN_KEY_LENGTH = 8
-GOOD_ADMIN_KEY_LENGTH = 24
 MOST_WORKERS = 64
 
 _DEFAULTS = Options()
-_MAKE_A_KEY = "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 _LONGEST = timedelta(days=36_500)
 
 
@@ -68,15 +65,6 @@ def _secrets(value: object) -> tuple[Secret, ...]:
     if not isinstance(parts, list):
         raise ValueError("Give one secret, or several with commas between them, the newest first")  # noqa: TRY004 -- what pydantic collects
     return tuple(_secret(part) for part in parts)
-
-
-def _admin_key(value: object) -> Secret | None:
-    if value is None:
-        return None
-    key = _secret(value)
-    if len(key.reveal()) < LEAST_ADMIN_KEY_LENGTH:
-        raise ValueError(f"An admin key has {LEAST_ADMIN_KEY_LENGTH} characters or more. {_MAKE_A_KEY}")
-    return key
 
 
 def _none_where_empty(value: object) -> object:
@@ -144,7 +132,7 @@ class Settings(BaseSettings):
     max_staleness: Seconds = _DEFAULTS.max_staleness
     cors_origins: Words = _DEFAULTS.cors_origins
     rate_limits: bool = _DEFAULTS.rate_limits
-    admin_key: Annotated[Secret | None, PlainValidator(_admin_key)] = None
+    admin_key: Annotated[Secret | None, PlainValidator(_secret_or_none)] = None
     role_scopes: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     session_retention: Seconds = _DEFAULTS.session_retention
     audit_retention: Seconds = _DEFAULTS.audit_retention
@@ -284,11 +272,6 @@ def warnings_of(settings: Settings) -> Sequence[Problem]:
                 " reads the tokens.",
             )
         )
-    if settings.admin_key is not None and len(settings.admin_key.reveal()) < GOOD_ADMIN_KEY_LENGTH:
-        message = (
-            f"The admin key is shorter than {GOOD_ADMIN_KEY_LENGTH} characters; whoever guesses it owns every account."
-        )
-        found.append(Problem(id="DW072", message=message, remedy=f"{_MAKE_A_KEY}."))
     return found
 
 
