@@ -202,7 +202,7 @@ class Limits:
         self._refused_credentials = AttemptLimiter(REFUSED_CREDENTIALS_PER_ADDRESS)
         self._recorded_per_address = AttemptLimiter(RECORDED_PER_ADDRESS)
         self._recorded = AttemptLimiter(RECORDED_AT_ALL, most_keys=1)
-        self.refused_credentials: dict[CredentialKind, int] = dict.fromkeys(get_args(CredentialKind), 0)
+        self.refused_credentials: dict[str, int] = dict.fromkeys(get_args(CredentialKind), 0)
         """How many were refused so far, by kind; for the metrics."""
 
     def before_sign_in(self, origin: Origin, email_key: str) -> None:

@@ -49,7 +49,7 @@ async def test_wrong_keys_are_limited_by_address_counted_and_recorded_once(kind:
         refused = await ask(world, kind, "wrong")
         assert int(refused.values("retry-after")[0]) > 0
         assert (await ask(world, kind, "wrong", ip="192.0.2.2")).status == 401
-        assert world.auth.deployment.limits.refused_credentials[kind] == BURST + 22  # type: ignore[index]
+        assert world.auth.deployment.limits.refused_credentials[kind] == BURST + 22
         events = await world.auth.trail(Page(limit=200), action=Action.CREDENTIAL_REFUSED)
         assert [(event.actor.origin.ip, event.detail) for event in events] == [
             ("192.0.2.2", {"kind": kind}),
