@@ -127,7 +127,7 @@ async def read_account(deployment: Deployment, account_id: str) -> Account:
 
 async def find_accounts(deployment: Deployment, page: Page, *, query: str = "") -> Sequence[Account]:
     """Accounts whose e-mail or name contains the query."""
-    return await deployment.store.accounts(page, query=query)
+    return await deployment.store.accounts(page, query=query.strip())
 
 
 async def change_account(deployment: Deployment, account_id: str, change: AccountChange, *, actor: Actor) -> Account:
