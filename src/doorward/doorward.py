@@ -17,7 +17,7 @@ from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
 from doorward.clocks import seconds_of, system_clock
 from doorward.completion import to_the_end
-from doorward.deployment import Deployment
+from doorward.deployment import Deployment, session_cookies_of
 from doorward.errors import ConfigurationError, Unavailable
 from doorward.keyring import Keyring, problems_of_secrets
 from doorward.keys import flow as keys
@@ -157,6 +157,7 @@ class Doorward:
                 desk=TokenDesk(self.options, entropy=self._entropy),
                 limits=limits_for(self.options, clock=self._clock),
                 statuses=Statuses(),
+                session_cookies=session_cookies_of(self.options),
                 watches=self._watching_thread.is_on if self.is_blocking else (lambda: True),
             )
             await keys.check_secret(deployment)

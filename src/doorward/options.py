@@ -6,6 +6,7 @@ weakens a default has ``insecure_`` in its name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,6 +25,9 @@ FIRST_PARTY = "first-party"
 """The client that a session is started through where no other is registered (claim ``client_id``)."""
 
 LEAST_ADMIN_KEY_LENGTH = 24
+
+# RFC 9110 section 5.6.2.  Browsers keep names that begin with two underscores for prefixes of their own.
+_COOKIE_PREFIX = re.compile(r"(?!__)[A-Za-z0-9!#$%&'*+.^_`|~-]{1,40}", re.ASCII)
 
 _LONGEST_ACCESS_LIFETIME = timedelta(seconds=900)
 _DEFAULT_ISSUER = "http://127.0.0.1:8000"
@@ -47,6 +51,7 @@ class Options:
         session_idle: a session that is not used so long ends.
         session_absolute: a session ends after so long, used or not.
         session_limit: most live sessions of an account; 1 is single-device: the oldest ends.
+        cookie_prefix: what the names of all cookies begin with: two applications on one host need two.
         max_staleness: how old the knowledge of revocations may be where a caller asks for freshness.
         cors_origins: origins of pages elsewhere that may call with credentials.
         rate_limits: whether attempts are limited; off for load tests.
@@ -73,6 +78,7 @@ class Options:
     session_idle: timedelta = timedelta(seconds=43_200)
     session_absolute: timedelta = timedelta(seconds=2_592_000)
     session_limit: int | None = None
+    cookie_prefix: str = "doorward"
     max_staleness: timedelta = timedelta(seconds=5)
     cors_origins: tuple[str, ...] = ()
     rate_limits: bool = True
@@ -136,6 +142,7 @@ class OptionFields(TypedDict, total=False):
     session_idle: timedelta
     session_absolute: timedelta
     session_limit: int | None
+    cookie_prefix: str
     max_staleness: timedelta
     cors_origins: tuple[str, ...]
     rate_limits: bool
@@ -275,6 +282,9 @@ def _sessions(options: Options) -> list[Problem]:
         )
     if not timedelta(seconds=1) <= options.max_staleness <= timedelta(seconds=900):
         found.append(Problem(id="DW033", message="max_staleness is out of range.", remedy="Use 1 to 900 s."))
+    if _COOKIE_PREFIX.fullmatch(options.cookie_prefix) is None:
+        remedy = "Use 1 to 40 letters, digits and hyphens, such as shop."
+        found.append(Problem(id="DW034", message="cookie_prefix cannot begin the name of a cookie.", remedy=remedy))
     return found
 
 

@@ -33,7 +33,6 @@ from doorward.wire.cookies import REFRESH_COOKIE, SESSION_COOKIE, CookieKind, re
 from doorward.wire.verifier_credential import PREFIX as VERIFIER_PREFIX
 
 _BEARER = frozenset({"Bearer ", "bearer "})
-_ALONE = {https: f"{SESSION_COOKIE.name_on(https=https)}=" for https in (False, True)}
 
 ADMIN_ROLE = "admin"
 ADMIN_KEY_ACTOR = "admin-key"
@@ -51,8 +50,7 @@ def _is_https(auth: Doorward, scheme: str) -> bool:
 
 def all_cookies(auth: Doorward, request: Request) -> list[Secret]:
     """The values of all our cookies, however many: only for what ends sessions, never for what opens them."""
-    header, https = request.headers.get("cookie"), is_https(auth, request)
-    return [*read_cookies(header, SESSION_COOKIE, https=https), *read_cookies(header, REFRESH_COOKIE, https=https)]
+    return [*_values(auth, request, SESSION_COOKIE), *_values(auth, request, REFRESH_COOKIE)]
 
 
 def the_cookie(auth: Doorward, request: Request, kind: CookieKind) -> Secret | None:
@@ -61,11 +59,17 @@ def the_cookie(auth: Doorward, request: Request, kind: CookieKind) -> Secret | N
     Raises:
         ConflictingCredentials: there are several; one of them may have been planted.
     """
-    header = request.headers.get("cookie")
-    values = read_cookies(header, kind, https=is_https(auth, request)) if header else []
+    values = _values(auth, request, kind)
     if len(values) > 1:
-        raise ConflictingCredentials(f"several cookies are called {kind.name}")
+        raise ConflictingCredentials(f"several cookies are called {auth.options.cookie_prefix}_{kind.name}")
     return values[0] if values else None
+
+
+def _values(auth: Doorward, request: Request, kind: CookieKind) -> list[Secret]:
+    header = request.headers.get("cookie")
+    if not header:
+        return []
+    return read_cookies(header, kind, prefix=auth.options.cookie_prefix, https=is_https(auth, request))
 
 
 def recognise_bearer(auth: Doorward, authorization: str, cookie: str | None) -> Principal | None:
@@ -81,7 +85,9 @@ def recognise_bearer(auth: Doorward, authorization: str, cookie: str | None) -> 
     """
     deployment = auth.opened
     # A cookie of ours beside it has to be of the same session.
-    if deployment is None or authorization[:7] not in _BEARER or (cookie is not None and SESSION_COOKIE.name in cookie):
+    if deployment is None or authorization[:7] not in _BEARER:
+        return None
+    if cookie is not None and deployment.session_cookies[False] in cookie:
         return None
     return recognise_token(deployment, authorization[7:])
 
@@ -100,10 +106,10 @@ def recognise_cookie(auth: Doorward, cookie: str, method: str, scheme: str) -> P
     if deployment is None or method not in SAFE_METHODS:
         return None
     https = _is_https(auth, scheme)
-    alone = _ALONE[https]
+    alone = deployment.session_cookies[https]
     if cookie.startswith(alone) and ";" not in cookie:
         return recognise_handle(deployment, cookie[len(alone) :])
-    values = read_cookies(cookie, SESSION_COOKIE, https=https)
+    values = read_cookies(cookie, SESSION_COOKIE, prefix=deployment.options.cookie_prefix, https=https)
     return recognise_handle(deployment, values[0].reveal()) if len(values) == 1 else None
 
 

@@ -129,6 +129,7 @@ class Settings(BaseSettings):
     session_idle: Seconds = _DEFAULTS.session_idle
     session_absolute: Seconds = _DEFAULTS.session_absolute
     session_limit: Annotated[int | None, BeforeValidator(_none_where_empty)] = _DEFAULTS.session_limit
+    cookie_prefix: Text = _DEFAULTS.cookie_prefix
     max_staleness: Seconds = _DEFAULTS.max_staleness
     cors_origins: Words = _DEFAULTS.cors_origins
     rate_limits: bool = _DEFAULTS.rate_limits
