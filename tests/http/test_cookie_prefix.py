@@ -10,7 +10,6 @@ import pytest
 
 from doorward.http.caller import recognise_cookie
 from doorward.options import Options, Strategy, problems_of
-
 from doorward.testing.cookie_client import CookieClient
 from tests.http.world import PASSWORD, World, a_world
 from tests.pages.visitor import PAGES

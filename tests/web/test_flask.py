@@ -260,6 +260,12 @@ def test_a_server_in_production_has_a_secret_and_nothing_lets_a_cookie_go_furthe
             Doorward().init_app(in_memory(Flask(__name__), **{f"DOORWARD_{name.upper()}": "None"}))
 
 
+def test_the_variables_of_a_kubernetes_service_are_no_settings() -> None:
+    app = in_memory(Flask(__name__), DOORWARD_SERVICE_HOST="10.0.0.1", DOORWARD_PORT="tcp://10.0.0.1:80")
+    Doorward().init_app(app)
+    assert doorward_of(app).options.strategy == "hybrid"
+
+
 def test_settings_are_read_as_they_are_written_in_python_and_in_an_environment() -> None:
     app = in_memory(
         Flask(__name__),

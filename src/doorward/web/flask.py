@@ -23,6 +23,7 @@ from doorward.http.server_rendered import NO_HANDLE, sign_in_by_form, sign_out_b
 from doorward.options import OptionFields
 from doorward.principal import Principal
 from doorward.secret import Secret
+from doorward.service_variables import is_service_variable
 from doorward.sessions.model import SignedIn
 from doorward.web.configured import NAMES, configured
 from doorward.web.wsgi import Mounted, identify, open_here, request_of
@@ -71,7 +72,11 @@ class Doorward:
         Raises:
             ConfigurationError: the settings cannot be used.
         """
-        said = {name.removeprefix(_PREFIX).lower(): app.config[name] for name in app.config if name.startswith(_PREFIX)}
+        said = {
+            name.removeprefix(_PREFIX).lower(): value
+            for name, value in app.config.items()
+            if name.startswith(_PREFIX) and not is_service_variable(name.removeprefix(_PREFIX), value)
+        }
         values = self._given | said
         if values.get("sign_in_view") is not None and values.get("strategy") != "session":
             raise ConfigurationError([NO_HANDLE])
