@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING
 
 import typer
@@ -25,6 +26,7 @@ from doorward.cli import (
 )
 from doorward.cli.flags import Group
 from doorward.cli.opening import hosted
+from doorward.cli.streams import Output
 from doorward.errors import DoorwardError, Refusal, WeakPassword
 
 if TYPE_CHECKING:
@@ -62,6 +64,18 @@ def run(arguments: Sequence[str], *, auth: Doorward | None = None, name: str = "
 
 
 def _run(arguments: Sequence[str], app: typer.Typer, name: str) -> int:
+    output, errors = Output(sys.stdout), Output(sys.stderr)
+    with redirect_stdout(output), redirect_stderr(errors):
+        code = _code_of(arguments, app, name)
+        output.flush()
+        if output.failed is None or not output.is_result or isinstance(output.failed, BrokenPipeError):
+            # Whoever read has had enough, as head does.
+            return code
+        print(f"doorward: standard output cannot be written to: {output.failed.strerror}.", file=sys.stderr)
+        return code or UNUSABLE
+
+
+def _code_of(arguments: Sequence[str], app: typer.Typer, name: str) -> int:
     # Taken out here: an option of the root would have typer import pydantic for every --help.
     debug = _DEBUG in arguments
     try:
@@ -73,10 +87,6 @@ def _run(arguments: Sequence[str], app: typer.Typer, name: str) -> int:
         return REFUSED if isinstance(error, Refusal) else UNUSABLE
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BrokenPipeError:
-        # Whoever read has had enough, as head does.
-        sys.stderr.close()
-        return 0
     return 0
 
 
