@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from doorward.accounts.hook import SignUpHook
 from doorward.audit.model import Actor
 from doorward.keyring import Keyring
 from doorward.limits import Limits
@@ -47,6 +48,7 @@ class Deployment:
         verifiers: who may read the feed, by id, as of the last look.
         session_cookies: what the header of a request with nothing but our session cookie begins with, by whether it
             came over HTTPS: nearly every request asks.
+        on_sign_up: the application's own step of opening an account, or None.
         watches: whether somebody keeps this up to date in the background, in this process.
     """
 
@@ -67,6 +69,7 @@ class Deployment:
     forwarded: dict[str, ForwardedToken] = field(default_factory=dict)
     verifiers: dict[str, StoredVerifier] = field(default_factory=dict)
     session_cookies: Mapping[bool, str]
+    on_sign_up: SignUpHook | None
     watches: Callable[[], bool]
 
     @property

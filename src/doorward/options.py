@@ -21,6 +21,9 @@ from doorward.secret import Secret
 Strategy = Literal["session", "jwt", "hybrid"]
 """How sessions that start from now on are carried."""
 
+SignUpPolicy = Literal["open", "closed"]
+"""Who may open an account for himself: everybody, or nobody."""
+
 FIRST_PARTY = "first-party"
 """The client that a session is started through where no other is registered (claim ``client_id``)."""
 
@@ -50,6 +53,7 @@ class Options:
         heal_lost_writes: whether a refresh token newer than the store (after a restore) is taken once.
         session_idle: a session that is not used so long ends.
         session_absolute: a session ends after so long, used or not.
+        sign_up: ``closed``: nobody opens an account over HTTP; the command line and the application do.
         session_limit: most live sessions of an account; 1 is single-device: the oldest ends.
         cookie_prefix: what the names of all cookies begin with: two applications on one host need two.
         max_staleness: how old the knowledge of revocations may be where a caller asks for freshness.
@@ -77,6 +81,7 @@ class Options:
     heal_lost_writes: bool = False
     session_idle: timedelta = timedelta(seconds=43_200)
     session_absolute: timedelta = timedelta(seconds=2_592_000)
+    sign_up: SignUpPolicy = "open"
     session_limit: int | None = None
     cookie_prefix: str = "doorward"
     max_staleness: timedelta = timedelta(seconds=5)
@@ -141,6 +146,7 @@ class OptionFields(TypedDict, total=False):
     heal_lost_writes: bool
     session_idle: timedelta
     session_absolute: timedelta
+    sign_up: SignUpPolicy
     session_limit: int | None
     cookie_prefix: str
     max_staleness: timedelta
@@ -171,6 +177,9 @@ def _shape(options: Options) -> list[Problem]:
                 id="DW001", message=f"strategy {options.strategy!r} is unknown.", remedy="Use session, jwt or hybrid."
             )
         )
+    if options.sign_up not in get_args(SignUpPolicy):
+        message = f"sign_up {options.sign_up!r} is unknown."
+        found.append(Problem(id="DW005", message=message, remedy="Use open or closed."))
     if urlsplit(options.issuer).scheme not in {"http", "https"} or not urlsplit(options.issuer).netloc:
         found.append(
             Problem(

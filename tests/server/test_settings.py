@@ -27,6 +27,7 @@ CONTRACT = {
     "DOORWARD_SESSION_IDLE": timedelta(seconds=43_200),
     "DOORWARD_SESSION_ABSOLUTE": timedelta(seconds=2_592_000),
     "DOORWARD_SESSION_LIMIT": None,
+    "DOORWARD_SIGN_UP": "open",
     "DOORWARD_COOKIE_PREFIX": "doorward",
     "DOORWARD_MAX_STALENESS": timedelta(seconds=5),
     "DOORWARD_SECRET": (),

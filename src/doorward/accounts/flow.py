@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from doorward.accounts.hook import Fields, HookFailed, SignUp, SignUpStep
 from doorward.accounts.model import Account, AccountChange, ImportedAccount
 from doorward.accounts.rules import parse_email, parse_name, parse_roles
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
@@ -26,9 +27,19 @@ async def sign_up(
     password: Secret,
     name: str | None = None,
     roles: Sequence[str] = (),
+    fields: Fields | None = None,
     actor: Actor,
 ) -> Account:
     """Open an account.
+
+    Args:
+        deployment: where.
+        email: as it was typed.
+        password: as it was typed.
+        name: what to call the person.
+        roles: what the account is.
+        fields: for the deployment's hook, unchecked.
+        actor: who does it.
 
     Raises:
         EmailTaken: the address has one.
@@ -51,9 +62,20 @@ async def sign_up(
         roles=granted,
         created_at=await deployment.store.now(),
     )
-    if not await deployment.store.create_account(account, actor=actor):
+    try:
+        created = await deployment.store.create_account(account, actor=actor, step=_step(deployment, account, fields))
+    except HookFailed as failed:
+        raise failed.error from None
+    if not created:
         raise EmailTaken
     return account
+
+
+def _step(deployment: Deployment, account: Account, fields: Fields | None) -> SignUpStep | None:
+    hook = deployment.on_sign_up
+    if hook is None:
+        return None
+    return lambda connection: hook(SignUp(account=account, fields=dict(fields or {}), connection=connection))
 
 
 async def import_account(deployment: Deployment, imported: ImportedAccount, *, actor: Actor) -> Account:

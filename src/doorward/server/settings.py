@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from doorward.doorward import Doorward
 from doorward.errors import ConfigurationError, Problem
 from doorward.keys.model import Algorithm
-from doorward.options import OptionFields, Options, Strategy
+from doorward.options import OptionFields, Options, SignUpPolicy, Strategy
 from doorward.secret import Secret
 from doorward.server.forwarded import parse_proxies
 from doorward.server.sources import PREFIX, Given, Origin, Source, gather
@@ -128,6 +128,7 @@ class Settings(BaseSettings):
     heal_lost_writes: bool = _DEFAULTS.heal_lost_writes
     session_idle: Seconds = _DEFAULTS.session_idle
     session_absolute: Seconds = _DEFAULTS.session_absolute
+    sign_up: SignUpPolicy = _DEFAULTS.sign_up
     session_limit: Annotated[int | None, BeforeValidator(_none_where_empty)] = _DEFAULTS.session_limit
     cookie_prefix: Text = _DEFAULTS.cookie_prefix
     max_staleness: Seconds = _DEFAULTS.max_staleness

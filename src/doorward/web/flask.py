@@ -14,6 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response as AnyResponse
 
 from doorward import doorward
+from doorward.accounts.hook import SignUpHook
 from doorward.assurance import Demand, Demands
 from doorward.blocking import run_blocking
 from doorward.errors import ConfigurationError, DoorwardError, NotAuthenticated
@@ -51,6 +52,7 @@ class Doorward:
         sign_in_view: the endpoint of a page to sign in on, to which browsers are sent that ask for a page and may not
             have it; None answers everybody with 401.
         secret: as for ``doorward.Doorward``.
+        on_sign_up: as for ``doorward.Doorward``.
         options: the fields of ``Options``.
     """
 
@@ -61,9 +63,11 @@ class Doorward:
         prefix: str = "/auth",
         sign_in_view: str | None = None,
         secret: Secret | str | Sequence[Secret] | None = None,
+        on_sign_up: SignUpHook | None = None,
         **options: Unpack[OptionFields],
     ) -> None:
         given = {"database": database, "prefix": prefix, "sign_in_view": sign_in_view, "secret": secret, **options}
+        given["on_sign_up"] = on_sign_up
         self._given: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
 
     def init_app(self, app: Flask) -> None:
