@@ -11,6 +11,7 @@ import typer
 
 from doorward.cli import (
     accounts,
+    audit,
     cleanup,
     config,
     copy,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 REFUSED = 1
 UNUSABLE = 2
 _DEBUG = "--debug"
+_CONFIG = "--config"
 
 _HELP = """Authentication for Python applications: sessions, JWTs and the hybrid of both behind one session model.
 
@@ -79,7 +81,7 @@ def _code_of(arguments: Sequence[str], app: typer.Typer, name: str) -> int:
     # Taken out here: an option of the root would have typer import pydantic for every --help.
     debug = _DEBUG in arguments
     try:
-        app([each for each in arguments if each != _DEBUG], prog_name=name)
+        app(_with_config_last([each for each in arguments if each != _DEBUG]), prog_name=name)
     except DoorwardError as error:
         if debug:
             raise
@@ -88,6 +90,15 @@ def _code_of(arguments: Sequence[str], app: typer.Typer, name: str) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
+
+
+def _with_config_last(arguments: list[str]) -> list[str]:
+    """The arguments with a ``--config`` before the command put behind it, where it is an option of the command."""
+    first, equals, _ = arguments[0].partition("=") if arguments else ("", "", "")
+    own = 1 if equals else 2
+    if first != _CONFIG or len(arguments) <= own:
+        return arguments
+    return [*arguments[own:], *arguments[:own]]
 
 
 def told(error: DoorwardError) -> str:
@@ -117,6 +128,7 @@ def make_app(*, is_hosted: bool = False) -> typer.Typer:
     app.add_typer(sessions.app, name="sessions")
     app.add_typer(keys.app, name="keys")
     app.add_typer(verifiers.app, name="verifiers")
+    app.command()(audit.audit)
     app.command()(cleanup.cleanup)
     app.command()(version.version)
     if not is_hosted:
