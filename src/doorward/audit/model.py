@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
 from doorward.addresses import network_of, parse_address
 
@@ -69,6 +70,13 @@ class Origin:
         address = parse_address(self.ip)
         object.__setattr__(self, "ip", str(address) if address is not None else None)
         object.__setattr__(self, "network", network_of(address) if address is not None else UNKNOWN_NETWORK)
+
+    @classmethod
+    def stored(cls, *, ip: str | None, user_agent: str | None) -> Self:
+        """What a store has kept.  It was parsed before, and look-ups are frequent."""
+        origin = cls(user_agent=user_agent)
+        object.__setattr__(origin, "ip", ip)
+        return origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
