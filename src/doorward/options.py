@@ -56,6 +56,7 @@ class Options:
         sign_up: ``closed``: nobody opens an account over HTTP; the command line and the application do.
         session_limit: most live sessions of an account; 1 is single-device: the oldest ends.
         cookie_prefix: what the names of all cookies begin with: two applications on one host need two.
+        password_minimum: the fewest characters of a password that is chosen from now on, 8 to 64.
         max_staleness: how old the knowledge of revocations may be where a caller asks for freshness.
         cors_origins: origins of pages elsewhere that may call with credentials.
         rate_limits: whether attempts are limited; off for load tests.
@@ -65,6 +66,7 @@ class Options:
         audit_retention: how long audit events are kept.
         status_lists: whether access tokens refer to a status list, for readers that can hold no connection.
         insecure_long_access_lifetime: take an ``access_lifetime`` of more than 900 s.
+        insecure_short_passwords: take a ``password_minimum`` below 8.
         insecure_cookies_over_http: leave ``Secure`` off cookies on plain HTTP (Safari refuses it on loopback).
         insecure_fast_hashing: hash passwords at the least cost that argon2 takes; for tests.
     """
@@ -84,6 +86,7 @@ class Options:
     sign_up: SignUpPolicy = "open"
     session_limit: int | None = None
     cookie_prefix: str = "doorward"
+    password_minimum: int = 8
     max_staleness: timedelta = timedelta(seconds=5)
     cors_origins: tuple[str, ...] = ()
     rate_limits: bool = True
@@ -93,6 +96,7 @@ class Options:
     audit_retention: timedelta = timedelta(days=365)
     status_lists: bool = False
     insecure_long_access_lifetime: bool = False
+    insecure_short_passwords: bool = False
     insecure_cookies_over_http: bool = False
     insecure_fast_hashing: bool = False
 
@@ -149,6 +153,7 @@ class OptionFields(TypedDict, total=False):
     sign_up: SignUpPolicy
     session_limit: int | None
     cookie_prefix: str
+    password_minimum: int
     max_staleness: timedelta
     cors_origins: tuple[str, ...]
     rate_limits: bool
@@ -158,15 +163,15 @@ class OptionFields(TypedDict, total=False):
     audit_retention: timedelta
     status_lists: bool
     insecure_long_access_lifetime: bool
+    insecure_short_passwords: bool
     insecure_cookies_over_http: bool
     insecure_fast_hashing: bool
 
 
 def problems_of(options: Options) -> list[Problem]:
     """What makes these options unusable, each with its remedy."""
-    return [
-        problem for check in (_shape, _admin_key, _tokens, _refresh, _sessions, _origins) for problem in check(options)
-    ]
+    checks = (_shape, _admin_key, _tokens, _refresh, _sessions, _passwords, _origins)
+    return [problem for check in checks for problem in check(options)]
 
 
 def _shape(options: Options) -> list[Problem]:
@@ -295,6 +300,20 @@ def _sessions(options: Options) -> list[Problem]:
         remedy = "Use 1 to 40 letters, digits and hyphens, such as shop."
         found.append(Problem(id="DW034", message="cookie_prefix cannot begin the name of a cookie.", remedy=remedy))
     return found
+
+
+def _passwords(options: Options) -> list[Problem]:
+    fewest = 1 if options.insecure_short_passwords else 8
+    if fewest <= options.password_minimum <= 64:
+        return []
+    return [
+        Problem(
+            id="DW036",
+            message=f"password_minimum is {options.password_minimum}.",
+            remedy="Use 8 to 64; NIST SP 800-63B-4 asks for 15 where the password is the only factor."
+            " insecure_short_passwords takes less than 8.",
+        )
+    ]
 
 
 def _origins(options: Options) -> list[Problem]:

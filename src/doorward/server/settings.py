@@ -131,6 +131,7 @@ class Settings(BaseSettings):
     sign_up: SignUpPolicy = _DEFAULTS.sign_up
     session_limit: Annotated[int | None, BeforeValidator(_none_where_empty)] = _DEFAULTS.session_limit
     cookie_prefix: Text = _DEFAULTS.cookie_prefix
+    password_minimum: int = _DEFAULTS.password_minimum
     max_staleness: Seconds = _DEFAULTS.max_staleness
     cors_origins: Words = _DEFAULTS.cors_origins
     rate_limits: bool = _DEFAULTS.rate_limits
@@ -140,6 +141,7 @@ class Settings(BaseSettings):
     audit_retention: Seconds = _DEFAULTS.audit_retention
     status_lists: bool = _DEFAULTS.status_lists
     insecure_long_access_lifetime: bool = False
+    insecure_short_passwords: bool = False
     insecure_cookies_over_http: bool = False
     insecure_fast_hashing: bool = False
 
