@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import signal
 import socket
@@ -14,8 +15,6 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import structlog
 
 from doorward.blocking import run_blocking
 from doorward.errors import ConfigurationError, Problem
@@ -36,7 +35,7 @@ ENDS_WITHIN = timedelta(seconds=10)
 
 _STARTED_WRONG = 1
 
-_log = structlog.get_logger("doorward.server")
+_log = logging.getLogger("doorward.server")
 
 
 def serve(settings: Settings, *, flags: Mapping[str, Any], config: Path | None) -> int:
@@ -71,7 +70,7 @@ async def _serve_alone(settings: Settings, sock: socket.socket) -> None:
     async with app.life():
         server = _server_class()(_uvicorn_config(app, settings, lifespan="off"))
         _say(banner(settings, secret_file=app.auth.secret_file))
-        _log.info("serving", address=settings.address, strategy=settings.strategy)
+        _log.info("serving", extra={"address": settings.address, "strategy": settings.strategy})
         keep_for_good()
         await server.serve(sockets=[sock])
 
