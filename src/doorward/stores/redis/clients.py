@@ -19,6 +19,7 @@ from typing import Any
 from redis.exceptions import ConnectionError, NoScriptError, ReadOnlyError  # noqa: A004 -- Redis' own
 
 from doorward.errors import Busy, Unavailable
+from doorward.stores.lost_connections import is_closed_transport
 from doorward.stores.redis.address import RedisAddress
 from doorward.stores.redis.connecting import async_client, blocking_client, close_async, close_blocking
 from doorward.stores.redis.port import (
@@ -202,7 +203,7 @@ class AsyncRedis:
                     try:
                         return await work()
                     except Exception as error:
-                        if isinstance(error, ReadOnlyError | ConnectionError):
+                        if isinstance(error, ReadOnlyError | ConnectionError) or is_closed_transport(error):
                             await self._leave_what_is_not_used()
                         if attempt == ATTEMPTS or not is_worth_another_try(error, repeats=repeats):
                             raise

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from redis import exceptions as said
 
 from doorward.errors import Busy, DatabaseUnusable
+from doorward.stores.lost_connections import is_closed_transport
 from doorward.stores.redis.address import RedisAddress
 from doorward.stores.redis.scripts import Script
 from doorward.stores.redis.unavailable import RedisUnavailable
@@ -98,7 +99,7 @@ _NOT_LET_IN = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "in
 
 def is_worth_another_try(error: BaseException, *, repeats: bool) -> bool:
     """Whether the same is asked again: it was certainly not done, or may be done twice."""
-    if isinstance(error, _NOT_RUN):
+    if isinstance(error, _NOT_RUN) or is_closed_transport(error):
         return True
     is_lost = isinstance(error, said.ConnectionError | said.TimeoutError | OSError | TimeoutError)
     return is_lost and not _is_refused(error) and repeats
@@ -113,6 +114,8 @@ def translated(error: Exception, address: RedisAddress) -> Exception:
     if isinstance(error, said.ResponseError) and not is_not_now:
         is_expected = _is_refused(error) or _says(error, (_OF_ANOTHER_FORMAT,))
         return RedisUnavailable(detail=f"{address}: {error}") if is_expected else error
+    if is_closed_transport(error):
+        return RedisUnavailable(detail=f"{address}: the connection was reset")
     if isinstance(error, said.RedisError | said.RedisClusterException | OSError | TimeoutError):
         return RedisUnavailable(detail=f"{address}: {str(error) or type(error).__name__}")
     return error
