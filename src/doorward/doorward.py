@@ -14,6 +14,7 @@ from doorward.accounts.model import Account, AccountChange, ImportedAccount
 from doorward.assurance import Demands
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
+from doorward.background import LoopWrites, ThreadWrites
 from doorward.clocks import seconds_of, system_clock
 from doorward.completion import to_the_end
 from doorward.deployment import Deployment
@@ -157,6 +158,7 @@ class Doorward:
                 limits=limits_for(self.options, clock=self._clock),
                 statuses=Statuses(),
                 watches=self._watching_thread.is_on if self.is_blocking else (lambda: True),
+                background=ThreadWrites() if self.is_blocking else LoopWrites(),
             )
             await keys.check_secret(deployment)
             await read_changes(deployment, makes_keys=self._makes_keys)
@@ -176,6 +178,7 @@ class Doorward:
             self._watching = None
         if self._deployment is not None:
             self._deployment.hashing.close()
+            await self._deployment.background.close()
             self._deployment = None
             await self._store.close()
 
