@@ -18,7 +18,7 @@ from doorward.background import LoopWrites, ThreadWrites
 from doorward.clocks import seconds_of, system_clock
 from doorward.completion import to_the_end
 from doorward.deployment import Deployment
-from doorward.errors import ConfigurationError, Unavailable
+from doorward.errors import ConfigurationError, KeysNotLoaded
 from doorward.keyring import Keyring, problems_of_secrets
 from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
@@ -232,7 +232,7 @@ class Doorward:
         """Whether requests can be answered.  Raises Unavailable naming what is down."""
         await self._store.ping()
         if not self.deployment.desk.ready:
-            raise Unavailable(detail="the signing keys have not been loaded")
+            raise KeysNotLoaded(detail="the signing keys have not been loaded")
 
     # Accounts
 

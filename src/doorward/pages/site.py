@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 from doorward.doorward import Doorward
 from doorward.errors import ConfigurationError, DoorwardError, NotAuthenticated, Problem, TooEarly
+from doorward.http.admission import Admission
 from doorward.http.errors import MethodNotAllowed
 from doorward.http.message import Header, Request, Response, seconds_to_wait
 from doorward.http.problems import InternalError
@@ -105,17 +106,18 @@ class Pages:
             return route.id
         return "page_asset" if path.removeprefix(_ASSETS) in self._site.appearance.assets else None
 
-    async def answer(self, auth: Doorward, request: Request) -> Response:
+    async def answer(self, auth: Doorward, request: Request, admission: Admission) -> Response:
         """The page at a path that ``find`` knows; whatever happens, it is one."""
         route = _ROUTES.get(request.path)
         if route is None:
             return self._asset(request)
         visit = open_visit(self._site, auth, request)
         try:
-            if not auth.is_open:
-                await auth.open()
-            visit = read_visit(visit)
-            response = await _handle(route, visit)
+            async with admission.answering(auth):
+                if not auth.is_open:
+                    await auth.open()
+                visit = read_visit(visit)
+                response = await _handle(route, visit)
         except DoorwardError as error:
             response = _refusal(visit, error)
         except Exception:  # noqa: BLE001 -- no input may end without an answer

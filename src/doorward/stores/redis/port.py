@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 from redis import exceptions as said
 
-from doorward.errors import Busy, DatabaseUnusable
+from doorward.errors import DatabaseUnusable
 from doorward.stores.lost_connections import is_closed_transport
 from doorward.stores.redis.address import RedisAddress
 from doorward.stores.redis.scripts import Script
-from doorward.stores.redis.unavailable import RedisUnavailable
+from doorward.stores.redis.unavailable import RedisBusy, RedisUnavailable
 
 CONNECT_TIMEOUT = timedelta(seconds=1)
 ANSWER_TIMEOUT = timedelta(seconds=2)
@@ -108,7 +108,7 @@ def is_worth_another_try(error: BaseException, *, repeats: bool) -> bool:
 def translated(error: Exception, address: RedisAddress) -> Exception:
     """An error of the client as one that a caller can act on; a mistake of ours stays what it is."""
     if isinstance(error, said.MaxConnectionsError):
-        return Busy(detail=f"{address}: all connections are in use")
+        return RedisBusy(detail=f"{address}: all connections are in use")
     # The client takes the first word off what it knows a class for, so that some are known by their class alone.
     is_not_now = isinstance(error, (*_NOT_RUN, said.OutOfMemoryError)) or _says(error, _NOT_NOW)
     if isinstance(error, said.ResponseError) and not is_not_now:

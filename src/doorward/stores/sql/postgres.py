@@ -6,6 +6,8 @@ forgot and an engine that does not answer all end by themselves.
 
 from __future__ import annotations
 
+import math
+import time
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -13,10 +15,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from doorward.errors import ConfigurationError, DatabaseUnusable, Problem
 from doorward.ports import Clock
+from doorward.stores.readiness import PING_TIMEOUT
 from doorward.stores.sql.migrations import HEAD, Migration, revision_of, upgrade
 from doorward.stores.sql.postgres_address import PostgresAddress, parse_postgres
 from doorward.stores.sql.postgres_errors import READ_ONLY, sqlstate_of, unusable
@@ -62,7 +65,8 @@ def postgres_runner(database_url: str, *, clock: Clock | None = None, blocking: 
 
     if blocking:
         engine = psycopg_engine(address, answer_timeout=ANSWER_TIMEOUT)
-        return PsycopgRunner(address, engine, ready=_refuse_unready, clock=clock)
+        probing = psycopg_engine(address, answer_timeout=PING_TIMEOUT, pooled=False)
+        return PsycopgRunner(address, engine, probing, ready=_refuse_unready, clock=clock)
     lanes = lanes_of(address.pool_size)
     return AsyncpgRunner(
         address,
@@ -133,10 +137,13 @@ def _settings() -> dict[str, str]:
     }
 
 
+# An error repeats its parameters otherwise, and some of them are hashes.
+_QUIET = {"hide_parameters": True}
+
+
 def _pool(pool_size: int) -> dict[str, Any]:
     return {
-        # An error repeats its parameters otherwise, and some of them are hashes.
-        "hide_parameters": True,
+        **_QUIET,
         "pool_size": pool_size,
         "max_overflow": 0,
         "pool_timeout": POOL_TIMEOUT.total_seconds(),
@@ -170,15 +177,17 @@ async def connect_asyncpg(address: PostgresAddress) -> Any:
     )
 
 
-def psycopg_engine(address: PostgresAddress, *, answer_timeout: timedelta | None) -> Engine:
+def psycopg_engine(address: PostgresAddress, *, answer_timeout: timedelta | None, pooled: bool = True) -> Engine:
     """Blocking connections.
 
     Args:
         address: of the database.
         answer_timeout: how long an answer is waited for; None: as long as it takes.
+        pooled: whether connections are kept; else each is closed after its use.
     """
     connect = partial(_connect_psycopg, address, answer_timeout)
-    engine = create_engine("postgresql+psycopg://", creator=connect, poolclass=QueuePool, **_pool(address.pool_size))
+    pool = {"poolclass": QueuePool, **_pool(address.pool_size)} if pooled else {"poolclass": NullPool, **_QUIET}
+    engine = create_engine("postgresql+psycopg://", creator=connect, **pool)
     event.listen(engine, "handle_error", _leave_what_became_a_standby)
     return engine
 
@@ -189,8 +198,14 @@ def _connect_psycopg(address: PostgresAddress, answer_timeout: timedelta | None)
     class Bounded(psycopg.Connection[Any]):
         """Does not wait for ever for an engine that is stopped, or on a machine that is gone."""
 
+        answers_until = math.inf
+        """When the operation that has the connection is over, on the monotonic clock."""
+
         def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-            bound = answer_timeout.total_seconds() if answer_timeout is not None else timeout
+            bound = timeout
+            if answer_timeout is not None:
+                left = max(self.answers_until - time.monotonic(), 0.0)
+                bound = min(answer_timeout.total_seconds(), left)
             try:
                 return super().wait(gen, interval, bound)
             except psycopg.OperationalError as error:

@@ -16,13 +16,14 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from doorward.errors import StoreUnavailable
+from doorward.errors import Busy, StoreUnavailable, Unavailable
 from doorward.ports import Clock
+from doorward.stores.readiness import within_ping_timeout
 from doorward.stores.sql.hot_path import NotHeld
 from doorward.stores.sql.postgres_address import PostgresAddress
 from doorward.stores.sql.postgres_errors import Unsure, has_rolled_back, is_worth_another_try, translated, unusable
@@ -107,6 +108,16 @@ class AsyncpgRunner:
                 return cast("T", done)
         return await self._run(self._engine, partial(_in_transaction, statement=statement, clock=self._clock))
 
+    async def ping(self, statement: Statement[None]) -> None:
+        async with within_ping_timeout(self._overdue):
+            await self.look_up(statement)
+
+    def _overdue(self) -> Unavailable:
+        pool: Any = None if self._engine is None else self._engine.pool
+        if pool is not None and pool.checkedout() >= pool.size():
+            return Busy(detail=f"{self._address}: all {pool.size()} connections of the pool are in use")
+        return StoreUnavailable(detail=f"{self._address}: no answer in time")
+
     async def _run(
         self,
         engine: AsyncEngine | None,
@@ -151,10 +162,17 @@ class PsycopgRunner:
     """
 
     def __init__(
-        self, address: PostgresAddress, engine: Engine, *, ready: Callable[[Connection], None], clock: Clock | None
+        self,
+        address: PostgresAddress,
+        engine: Engine,
+        probing: Engine,
+        *,
+        ready: Callable[[Connection], None],
+        clock: Clock | None,
     ) -> None:
         self._address = address
         self._engine = engine
+        self._probing = probing.execution_options(isolation_level="AUTOCOMMIT")
         self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._ready = ready
         self._clock = clock
@@ -178,12 +196,17 @@ class PsycopgRunner:
     async def write(self, statement: Statement[T]) -> T:
         return self._run(self._engine, partial(_in_transaction, statement=statement, clock=self._clock))
 
+    async def ping(self, statement: Statement[None]) -> None:
+        # On a connection of its own: it tells whether the engine answers, not whether others keep the pool busy.
+        self._run(self._probing, partial(_alone, statement=statement, clock=self._clock), attempts=1)
+
     def _run(
         self,
         engine: Engine,
         work: Callable[[Connection], T],
         *,
         told: Callable[[Exception, PostgresAddress], Exception] = translated,
+        attempts: int = ATTEMPTS,
     ) -> T:
         if self._process != os.getpid():
             # Two processes on one connection would read each other's answers.
@@ -193,9 +216,11 @@ class PsycopgRunner:
         for attempt in count(1):
             try:
                 with engine.connect() as connection:
+                    # What is left of the operation's time, however many answers it waits for.
+                    connection.connection.dbapi_connection.answers_until = until  # type: ignore[union-attr]
                     return work(connection)
             except Exception as error:
-                if attempt < ATTEMPTS and time.monotonic() < until and is_worth_another_try(error):
+                if attempt < attempts and time.monotonic() < until and is_worth_another_try(error):
                     continue
                 raised = told(error, self._address)
                 if raised is error:
