@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from doorward.errors import Busy, StoreUnavailable, Unavailable
 from doorward.ports import Clock
 from doorward.stores.readiness import within_ping_timeout
+from doorward.stores.sql import pooler
 from doorward.stores.sql.hot_path import NotHeld
 from doorward.stores.sql.postgres_address import PostgresAddress
 from doorward.stores.sql.postgres_errors import Unsure, has_rolled_back, is_worth_another_try, translated, unusable
@@ -40,6 +42,9 @@ OPERATION_TIMEOUT = timedelta(seconds=8)
 until when another attempt may begin."""
 
 ATTEMPTS = 4
+
+LEAST_TO_COMPARE = 2
+"""Connections of a process by which a pooler is found out; of fewer none is to spare."""
 
 CLOSE_TIMEOUT = timedelta(seconds=5)
 
@@ -80,11 +85,29 @@ class AsyncpgRunner:
         reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         try:
             await self._run(reading, self._ready, told=unusable)
+            await self._refuse_lent(reading)
         except BaseException:
             await _dispose(engine)
             raise
         self._engine, self._reading = engine, reading
         self._hot_path = self._make_hot_path() if self._make_hot_path is not None else None
+
+    async def _refuse_lent(self, reading: AsyncEngine) -> None:
+        if self._address.pool_size < LEAST_TO_COMPARE:
+            return
+        text = secrets.token_hex(8)
+        try:
+            async with (
+                asyncio.timeout(OPERATION_TIMEOUT.total_seconds()),
+                reading.connect() as one,
+                reading.connect() as other,
+            ):
+                await one.run_sync(pooler.mark, text)
+                is_lent = await other.run_sync(pooler.has_mark, text)
+        except Exception as error:
+            raise unusable(error, self._address) from error
+        if is_lent:
+            raise pooler.lent_by_the_transaction(self._address)
 
     async def close(self) -> None:
         engine, self._engine, self._reading = self._engine, None, None
@@ -181,9 +204,23 @@ class PsycopgRunner:
     async def open(self) -> None:
         try:
             self._run(self._reading, self._ready, told=unusable)
+            self._refuse_lent()
         except BaseException:
             self._engine.dispose()
             raise
+
+    def _refuse_lent(self) -> None:
+        if self._address.pool_size < LEAST_TO_COMPARE:
+            return
+        text = secrets.token_hex(8)
+        try:
+            with self._reading.connect() as one, self._reading.connect() as other:
+                pooler.mark(one, text)
+                is_lent = pooler.has_mark(other, text)
+        except Exception as error:
+            raise unusable(error, self._address) from error
+        if is_lent:
+            raise pooler.lent_by_the_transaction(self._address)
 
     async def close(self) -> None:
         self._engine.dispose()
