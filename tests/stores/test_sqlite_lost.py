@@ -56,6 +56,10 @@ def replace(path: Path) -> None:
     copy.rename(path)
 
 
+def delete_the_log(path: Path) -> None:
+    path.with_name(f"{path.name}-wal").unlink()
+
+
 def move(path: Path, to: Path) -> None:
     path.rename(to)
 
@@ -63,7 +67,7 @@ def move(path: Path, to: Path) -> None:
 LOST = pytest.mark.parametrize("lose", [delete, replace])
 
 
-@LOST
+@pytest.mark.parametrize("lose", [delete, replace, delete_the_log])
 @pytest.mark.anyio
 async def test_a_file_that_is_lost_is_noticed_with_the_next_read_and_answered_503_from_then_on(
     path: Path, caplog: pytest.LogCaptureFixture, lose: Callable[[Path], None]

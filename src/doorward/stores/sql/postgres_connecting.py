@@ -20,6 +20,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import NullPool, QueuePool
 
+from doorward.errors import DatabaseUnusable
 from doorward.stores.sql.postgres_address import PostgresAddress
 from doorward.stores.sql.postgres_errors import READ_ONLY, sqlstate_of
 
@@ -202,8 +203,13 @@ def _setting(settings: Mapping[str, str]) -> str:
 
 def _tolerate(address: PostgresAddress, name: str, error: Exception, *, is_lost: bool) -> None:
     """Go on without a setting of ours that the engine does not take; say so once."""
-    if is_lost or name in address.settings:
+    if is_lost:
         raise error
+    if name in address.settings:
+        remedy = "Correct the options in DOORWARD_DATABASE."
+        raise DatabaseUnusable(
+            f"{address} does not take the setting {name} that its address names. {remedy}"
+        ) from error
     if (str(address), name) not in _warned:
         _warned.add((str(address), name))
         _log.warning("%s does not take the setting %s, so that bound does not hold there: %s", address, name, error)

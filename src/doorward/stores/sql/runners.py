@@ -160,9 +160,11 @@ class SqliteRunner:
         if self._connection is not None:
             return
         await asyncio.to_thread(self._ready)
-        self._file.note()
         with self._translated():
             self._connection = self._looking_up.connect()
+            # The first read makes the write-ahead log, where there is none.
+            self._connection.exec_driver_sql("SELECT count(*) FROM doorward_meta").close()
+        self._file.note(log=True)
         self._reader.start()
         self._writer.start()
 

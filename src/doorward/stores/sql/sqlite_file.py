@@ -23,26 +23,31 @@ class SqliteFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._opened: tuple[int, int] | None = None
+        self._opened: dict[Path, tuple[int, int] | None] = {}
         self.is_lost = False
 
-    def note(self) -> None:
-        """Remember the file that is there; call it once everything that may replace it is done."""
-        self._opened = self._there()
+    def note(self, *, log: bool = False) -> None:
+        """Remember the file that is there; call it once everything that may replace it is done.
+
+        Args:
+            log: the write-ahead log as well, which stays the same file as long as a connection to it is open.
+        """
+        paths = [self.path, *([Path(f"{self.path}-wal")] if log else [])]
+        self._opened = {path: _identity_of(path) for path in paths}
         self.is_lost = False
 
     def check(self) -> None:
         """Compare what is there with what was opened.  Raises StoreUnavailable where it is another file, or none."""
         was_lost = self.is_lost
-        there = self._there()
-        self.is_lost = self._opened is not None and there != self._opened
-        if self.is_lost and not was_lost:
-            what = "has been deleted" if there is None else "has been replaced by another file"
+        other = next((path for path, known in self._opened.items() if _identity_of(path) != known), None)
+        self.is_lost = other is not None
+        if other is not None and not was_lost:
+            what = "has been replaced by another file" if other.exists() else "has been deleted"
             _log.critical(
                 "%s %s while the server had it open. Nothing that is written now would be kept, so requests are"
                 " answered 503. Put the file back (stop every server, restore %s and what is beside it, start again),"
                 " or restart to use what is there now.",
-                self.path,
+                other,
                 what,
                 self.path.name,
             )
@@ -53,9 +58,10 @@ class SqliteFile:
         if self.is_lost:
             raise StoreUnavailable(detail=f"{self.path} is no longer the file that was opened: restart the server")
 
-    def _there(self) -> tuple[int, int] | None:
-        try:
-            found = self.path.stat()
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
+
+def _identity_of(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
