@@ -53,15 +53,14 @@ def a_pgbouncer(postgres: PostgresServer, *, pool_mode: str, **settings: str) ->
         database = f"* = host=127.0.0.1 port={postgres.port} user=doorward"
         file = Path(place) / "pgbouncer.ini"
         file.write_text("\n".join(["[databases]", database, "[pgbouncer]", *lines]) + "\n")
-        user: dict[str, Any] = {}
+        options: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
         if os.geteuid() == 0:
             # pgbouncer refuses to be run by root.
             os.chown(place, NOBODY, NOBODY)
-            user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+            options |= {"user": NOBODY, "group": NOBODY, "extra_groups": []}
         program = _program()
         assert program is not None
-        silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        process = subprocess.Popen([program, "-q", file], cwd="/", **silent, **user)
+        process = subprocess.Popen([program, "-q", file], cwd="/", **options)
         try:
             _wait(port)
             yield port

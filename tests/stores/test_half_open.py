@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from doorward.blocking import run_blocking
 from doorward.errors import Busy, DatabaseUnusable, StoreUnavailable, Unavailable
 from doorward.stores import migrate, open_store, readiness
-from doorward.stores.sql import postgres
+from doorward.stores.sql import postgres_runners
 from doorward.stores.sql.store import SqlStore
 from doorward.testing.store_suite.case import sign_up
 from tests.postgres import PostgresServer
@@ -30,7 +30,7 @@ def proxy(postgres: PostgresServer) -> Iterator[TcpProxy]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (readiness, postgres):
+    for module in (readiness, postgres_runners):
         monkeypatch.setattr(module, "PING_TIMEOUT", SOON)
 
 
@@ -56,7 +56,7 @@ async def test_readiness_does_not_wait_for_what_is_swallowed_and_says_so(
 
 @pytest.mark.usefixtures("impatient")
 def test_the_same_for_a_host_without_a_loop(proxy: TcpProxy, postgres: PostgresServer) -> None:
-    store = open_store(behind(proxy, postgres) + "?connect_timeout=2", blocking=True)
+    store = open_store(behind(proxy, postgres), blocking=True)
     run_blocking(store.open())
     run_blocking(store.ping())
     proxy.swallow()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -10,7 +11,6 @@ from sqlalchemy import Connection, func, select
 
 from doorward.errors import ConfigurationError, DatabaseUnusable, Problem
 from doorward.ports import Clock
-from doorward.stores.readiness import PING_TIMEOUT
 from doorward.stores.sql.migrations import HEAD, Migration, revision_of, upgrade
 from doorward.stores.sql.postgres_address import parse_postgres
 from doorward.stores.sql.postgres_connecting import (
@@ -26,6 +26,9 @@ from doorward.stores.sql.store import SqlStore
 
 ANSWER_TIMEOUT = timedelta(seconds=7)
 """How long a blocking host waits for an engine that does not even say that it is slow."""
+
+PROBE_CONNECT_TIMEOUT = timedelta(seconds=2)
+"""The least that libpq knows; readiness of a blocking host makes a connection of its own."""
 
 MIGRATION_TURN_TIMEOUT = timedelta(minutes=1)
 _MIGRATION_LOCK = 0x446F6F7277617264
@@ -56,7 +59,8 @@ def postgres_runner(database_url: str, *, clock: Clock | None = None, blocking: 
 
     if blocking:
         engine = psycopg_engine(address, answer_timeout=ANSWER_TIMEOUT)
-        probing = psycopg_engine(address, answer_timeout=PING_TIMEOUT, pooled=False)
+        soon = replace(address, connect_timeout=PROBE_CONNECT_TIMEOUT)
+        probing = psycopg_engine(soon, answer_timeout=ANSWER_TIMEOUT, pooled=False)
         return PsycopgRunner(address, engine, probing, ready=_refuse_unready, clock=clock)
     lanes = lanes_of(address.pool_size)
     return AsyncpgRunner(

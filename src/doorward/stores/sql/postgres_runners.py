@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from doorward.errors import Busy, StoreUnavailable, Unavailable
 from doorward.ports import Clock
-from doorward.stores.readiness import within_ping_timeout
+from doorward.stores.readiness import PING_TIMEOUT, within_ping_timeout
 from doorward.stores.sql import pooler
 from doorward.stores.sql.hot_path import NotHeld
 from doorward.stores.sql.postgres_address import PostgresAddress
@@ -42,9 +42,6 @@ OPERATION_TIMEOUT = timedelta(seconds=8)
 until when another attempt may begin."""
 
 ATTEMPTS = 4
-
-LEAST_TO_COMPARE = 2
-"""Connections of a process by which a pooler is found out; of fewer none is to spare."""
 
 CLOSE_TIMEOUT = timedelta(seconds=5)
 
@@ -93,19 +90,17 @@ class AsyncpgRunner:
         self._hot_path = self._make_hot_path() if self._make_hot_path is not None else None
 
     async def _refuse_lent(self, reading: AsyncEngine) -> None:
-        if self._address.pool_size < LEAST_TO_COMPARE:
-            return
-        text = secrets.token_hex(8)
+        text, apart = secrets.token_hex(8), self._connect()
         try:
-            async with (
-                asyncio.timeout(OPERATION_TIMEOUT.total_seconds()),
-                reading.connect() as one,
-                reading.connect() as other,
-            ):
+            async with asyncio.timeout(OPERATION_TIMEOUT.total_seconds()), reading.connect() as one:
                 await one.run_sync(pooler.mark, text)
-                is_lent = await other.run_sync(pooler.has_mark, text)
+                # Of no pool of ours: nothing is kept of it.
+                async with apart.execution_options(isolation_level="AUTOCOMMIT").connect() as other:
+                    is_lent = await other.run_sync(pooler.has_mark, text)
         except Exception as error:
             raise unusable(error, self._address) from error
+        finally:
+            await _dispose(apart)
         if is_lent:
             raise pooler.lent_by_the_transaction(self._address)
 
@@ -210,11 +205,9 @@ class PsycopgRunner:
             raise
 
     def _refuse_lent(self) -> None:
-        if self._address.pool_size < LEAST_TO_COMPARE:
-            return
         text = secrets.token_hex(8)
         try:
-            with self._reading.connect() as one, self._reading.connect() as other:
+            with self._reading.connect() as one, self._probing.connect() as other:
                 pooler.mark(one, text)
                 is_lent = pooler.has_mark(other, text)
         except Exception as error:
@@ -235,7 +228,9 @@ class PsycopgRunner:
 
     async def ping(self, statement: Statement[None]) -> None:
         # On a connection of its own: it tells whether the engine answers, not whether others keep the pool busy.
-        self._run(self._probing, partial(_alone, statement=statement, clock=self._clock), attempts=1)
+        self._run(
+            self._probing, partial(_alone, statement=statement, clock=self._clock), attempts=1, within=PING_TIMEOUT
+        )
 
     def _run(
         self,
@@ -244,12 +239,13 @@ class PsycopgRunner:
         *,
         told: Callable[[Exception, PostgresAddress], Exception] = translated,
         attempts: int = ATTEMPTS,
+        within: timedelta | None = None,
     ) -> T:
         if self._process != os.getpid():
             # Two processes on one connection would read each other's answers.
             self._engine.dispose(close=False)
             self._process = os.getpid()
-        until = time.monotonic() + OPERATION_TIMEOUT.total_seconds()
+        until = time.monotonic() + (within or OPERATION_TIMEOUT).total_seconds()
         for attempt in count(1):
             try:
                 with engine.connect() as connection:
