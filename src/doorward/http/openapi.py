@@ -44,6 +44,7 @@ _SECURITY: Mapping[Access, tuple[str, ...]] = {
     # The refresh token may be in the body instead.
     Access.REFRESHER: (),
     Access.ACCOUNT: ("bearer", "session_cookie"),
+    Access.OPTIONAL: ("bearer", "session_cookie"),
     Access.PROXIED: ("bearer", "session_cookie"),
     Access.LEAVER: ("bearer", "session_cookie", "refresh_cookie"),
     Access.ADMIN: ("admin_key", "bearer", "session_cookie"),
@@ -51,7 +52,7 @@ _SECURITY: Mapping[Access, tuple[str, ...]] = {
     Access.VERIFIER: ("admin_key", "verifier"),
 }
 
-_AUTHENTICATED = frozenset({Access.ACCOUNT, Access.LEAVER, Access.ADMIN})
+_AUTHENTICATED = frozenset({Access.ACCOUNT, Access.OPTIONAL, Access.LEAVER, Access.ADMIN})
 
 _HEADER_SCHEMA: Mapping[str, Mapping[str, Any]] = {"Retry-After": {"type": "integer", "minimum": 1}}
 _REQUEST_HEADERS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
@@ -155,7 +156,8 @@ def _describe(operation: AnyOperation, schemas: _Schemas) -> dict[str, Any]:
         **({"parameters": parameters} if parameters else {}),
         **({"requestBody": body} if body else {}),
         "responses": dict(sorted((answers | _failures(operation)).items())),
-        "security": [{scheme: []} for scheme in security],
+        # An empty requirement: a credential is taken where there is one, and need not be there.
+        "security": [*({scheme: []} for scheme in security), *([{}] if operation.access is Access.OPTIONAL else [])],
     }
 
 
