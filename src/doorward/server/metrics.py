@@ -52,6 +52,7 @@ class Readings:
         misses: by cache, what was not.
         in_flight: requests that are being answered.
         unavailable: answers of 503 so far, by code and by what did not answer.
+        refused_credentials: by kind, admin keys and verifiers' credentials that were refused so far.
     """
 
     staleness: timedelta | None
@@ -60,6 +61,7 @@ class Readings:
     readers_cut: int
     hits: Mapping[str, int]
     misses: Mapping[str, int]
+    refused_credentials: Mapping[str, int]
     in_flight: int = 0
     unavailable: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
@@ -126,6 +128,12 @@ class Metrics:
             ("code", "dependency"),
             registry=registry,
         )
+        self._refused = Counter(
+            "doorward_refused_credentials",
+            "Admin keys and verifiers' credentials that were refused, by what they were presented for.",
+            ("kind",),
+            registry=registry,
+        )
         self._told = Histogram(
             "doorward_revocation_told_seconds",
             "From the commit of a revocation until this process told the readers of the feed, by the store's clock.",
@@ -170,6 +178,8 @@ class Metrics:
         self._in_flight.set(read.in_flight)
         for cause, count in read.unavailable.items():
             self._unavailable.labels(*cause).inc(self._since(("unavailable", *cause), count))
+        for kind, refused in read.refused_credentials.items():
+            self._refused.labels(kind).inc(self._since(("refused", kind), refused))
         for outcome, counts in (("hit", read.hits), ("miss", read.misses)):
             for cache, count in counts.items():
                 self._cache.labels(cache, outcome).inc(self._since((cache, outcome), count))
