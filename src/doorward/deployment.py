@@ -12,7 +12,7 @@ from doorward.keyring import Keyring
 from doorward.limits import Limits
 from doorward.memory import Memory
 from doorward.options import Options
-from doorward.ports import Clock, Entropy, PasswordHashing, Store
+from doorward.ports import BackgroundWrites, Clock, Entropy, PasswordHashing, Store
 from doorward.revocation.freshness import Freshness, Ticks
 from doorward.revocation.hub import Hub
 from doorward.revocation.model import LiveSet
@@ -51,6 +51,7 @@ class Deployment:
             came over HTTPS: nearly every request asks.
         on_sign_up: the application's own step of opening an account, or None.
         watches: whether somebody keeps this up to date in the background, in this process.
+        background: runs writes that no request has to wait for.
     """
 
     options: Options
@@ -72,6 +73,7 @@ class Deployment:
     session_cookies: Mapping[bool, str]
     on_sign_up: SignUpHook | None
     watches: Callable[[], bool]
+    background: BackgroundWrites
 
     @property
     def live(self) -> LiveSet:
