@@ -22,7 +22,8 @@ from doorward.keyring import Keyring, problems_of_secrets
 from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
 from doorward.limits import limits_for
-from doorward.options import FIRST_PARTY, OptionFields, Options, problems_of
+from doorward.option_values import options_of, read_values
+from doorward.options import FIRST_PARTY, OptionFields
 from doorward.places import Places
 from doorward.ports import Clock, Entropy, Page, Removed, Store
 from doorward.principal import Carrier, Principal
@@ -85,11 +86,20 @@ class Doorward:
         entropy: Entropy = token_bytes,
         **options: Unpack[OptionFields],
     ) -> None:
-        self.options = Options(**options)
-        problems = problems_of(self.options)
-        if secret is not None:
-            problems += problems_of_secrets(secrets_of(secret, None))
-        elif is_postgres(database):
+        arguments, problems = read_values(
+            {
+                "database": database,
+                "secret": secret,
+                "memcached": memcached,
+                "redis": redis,
+                "geo_database": geo_database,
+            }
+        )
+        self.options, wrong = options_of(options)
+        problems += wrong
+        if arguments.get("secret") is not None:
+            problems += problems_of_secrets(secrets_of(arguments["secret"], None))
+        elif "secret" in arguments and is_postgres(arguments.get("database", "")):
             problems.append(NO_SECRET)
         if problems:
             raise ConfigurationError(problems)

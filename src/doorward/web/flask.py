@@ -19,11 +19,12 @@ from doorward.errors import ConfigurationError, DoorwardError, NotAuthenticated
 from doorward.http.message import Header
 from doorward.http.problems import problem_of, status_of
 from doorward.http.server_rendered import NO_HANDLE, sign_in_by_form, sign_out_by_form
+from doorward.option_values import NAMES, read_values, unknown_name
 from doorward.options import OptionFields
 from doorward.principal import Principal
 from doorward.secret import Secret
 from doorward.sessions.model import SignedIn
-from doorward.web.configured import NAMES, configured
+from doorward.web.configured import configured
 from doorward.web.wsgi import Mounted, identify, open_here, request_of
 
 __all__ = ["Doorward", "current_principal", "doorward_of", "login_required", "next_page", "requires"]
@@ -50,6 +51,9 @@ class Doorward:
             have it; None answers everybody with 401.
         secret: as for ``doorward.Doorward``.
         options: the fields of ``Options``.
+
+    Raises:
+        ConfigurationError: an option is unknown or has the wrong type; contradictions are found by ``init_app``.
     """
 
     def __init__(
@@ -62,7 +66,10 @@ class Doorward:
         **options: Unpack[OptionFields],
     ) -> None:
         given = {"database": database, "prefix": prefix, "sign_in_view": sign_in_view, "secret": secret, **options}
-        self._given: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        unknown = [unknown_name(name, (*_OWN, *NAMES)) for name in options if name not in NAMES]
+        self._given, unreadable = read_values({name: value for name, value in given.items() if value is not None})
+        if unknown or unreadable:
+            raise ConfigurationError([*unknown, *unreadable])
 
     def init_app(self, app: Flask) -> None:
         """Mount the routes, answer errors, and read the app's settings; opens with the first request.
