@@ -199,13 +199,17 @@ def _named(needs: Sequence[str], kind: str) -> list[str]:
     return [need.removeprefix(kind) for need in needs if need.startswith(kind)]
 
 
-def next_page(default: str = "/") -> str:
-    """Where to go after signing in: what ``next`` in the address says, if that is a page of this site."""
+def next_page(default: str | None = None) -> str:
+    """Where to go after signing in: what ``next`` in the address says, if that is a page of this site.
+
+    Args:
+        default: where to go otherwise; None for the app's own first page, below the prefix that a proxy removes.
+    """
     asked = request.args.get("next", "")
     parts = urlsplit(asked)
     # Browsers take a backslash for a slash, and drop tabs and line breaks: //evil.example has many spellings.
     harmless = asked.startswith("/") and not asked.startswith("//") and "\\" not in asked and asked.isprintable()
-    return asked if harmless and not parts.scheme and not parts.netloc else default
+    return asked if harmless and not parts.scheme and not parts.netloc else default or f"{request.script_root}/"
 
 
 def _send_along(headers: Sequence[Header]) -> None:
@@ -220,7 +224,8 @@ def _send_along(headers: Sequence[Header]) -> None:
 
 def _answer(error: DoorwardError, *, sign_in_view: str | None) -> AnyResponse:
     if sign_in_view is not None and status_of(type(error)) == 401 and _wants_a_page():
-        return redirect(url_for(sign_in_view, next=request.full_path.removesuffix("?")), 303)
+        here = request.script_root + request.full_path.removesuffix("?")
+        return redirect(url_for(sign_in_view, next=here), 303)
     answer = problem_of(error, request_of(request.environ))
     return Response(answer.body, answer.status, list(answer.headers))
 
