@@ -45,7 +45,7 @@ def prepended(app: Any) -> Any:
 
 
 def beside(app: Any) -> Any:
-    """As Hypercorn and Granian do, and FastAPI for ``root_path=``: the path lacks what ``root_path`` says."""
+    """As Hypercorn does, and FastAPI for ``root_path=``: the path lacks what ``root_path`` says."""
 
     async def served(scope: Any, receive: Any, send: Any) -> None:
         await app({**scope, "root_path": "/api"} if scope["type"] != "lifespan" else scope, receive, send)
