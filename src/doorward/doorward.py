@@ -124,6 +124,7 @@ class Doorward:
         )
         self._opening, self._opening_thread = asyncio.Lock(), threading.Lock()
         self._watching: Watch | None = None
+        self._blocks, self._opened_by_block = 0, False
         self._watching_thread = WatchingThread()
 
     # Life
@@ -190,11 +191,18 @@ class Doorward:
             await self._store.close()
 
     async def __aenter__(self) -> Self:
+        """Open for the time of the block; what was open before stays open after it."""
+        ours = not self.is_open
         await self.open()
+        if self._blocks == 0:
+            self._opened_by_block = ours
+        self._blocks += 1
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        self._blocks -= 1
+        if self._blocks == 0 and self._opened_by_block:
+            await self.close()
 
     def keep_watch(self) -> None:
         """For a synchronous host, with each request: keep up to date from a thread of this process, once this is open.
