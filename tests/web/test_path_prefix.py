@@ -6,10 +6,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from fastapi import FastAPI
-from flask import Flask
+from flask import Flask, url_for
 from litestar import Litestar
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -187,3 +188,21 @@ def test_flask_leads_to_the_sign_in_page_and_back_below_the_prefix(way: str) -> 
         assert browser.get("/sign-in?next=/api/mine", **told).text == "/api/mine"
         assert browser.get("/sign-in", **told).text == "/api/"
         assert browser.get("/auth/.well-known/jwks.json", **told).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["//evil.example", "/\\evil.example", "///evil.example", "https://evil.example", "/a/../.."],
+)
+def test_a_prefix_that_a_client_made_up_leads_to_no_other_site(prefix: str) -> None:
+    """Where no proxy overwrites ``X-Forwarded-Prefix``, the client writes it; a cache may keep what is answered."""
+    with a_flask_app() as app:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_prefix=1)  # type: ignore[method-assign]  # as Flask says
+        app.add_url_rule("/then", "then", lambda: flask.next_page(url_for("mine")))
+        browser = app.test_client()
+        led = [
+            browser.get("/mine", headers={**PAGE, "x-forwarded-prefix": prefix}).location or "/",
+            *(browser.get(each, headers={"x-forwarded-prefix": prefix}).text for each in ("/sign-in", "/then")),
+        ]
+        hosts = {urljoin("https://a.example/", each.replace("\\", "/")).split("/")[2] for each in led}
+        assert hosts == {"a.example"}

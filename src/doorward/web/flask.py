@@ -225,10 +225,24 @@ def next_page(default: str | None = None) -> str:
         default: where to go otherwise; None for the app's own first page, below the prefix that a proxy removes.
     """
     asked = request.args.get("next", "")
-    parts = urlsplit(asked)
+    if _is_own_page(asked):
+        return asked
+    return default or f"{request.script_root}/" if _is_prefix_harmless() else "/"
+
+
+def _is_prefix_harmless() -> bool:
+    """Whether what ``url_for`` makes leads to no other site.
+
+    It begins with ``SCRIPT_NAME``, which a client can write where no proxy overwrites ``X-Forwarded-Prefix``.
+    """
+    return not request.script_root or _is_own_page(request.script_root)
+
+
+def _is_own_page(address: str) -> bool:
+    """Whether this is a path, which leads to no other site."""
     # Browsers take a backslash for a slash, and drop tabs and line breaks: //evil.example has many spellings.
-    harmless = asked.startswith("/") and not asked.startswith("//") and "\\" not in asked and asked.isprintable()
-    return asked if harmless and not parts.scheme and not parts.netloc else default or f"{request.script_root}/"
+    harmless = address.startswith("/") and not address.startswith("//") and "\\" not in address
+    return harmless and address.isprintable() and not urlsplit(address).netloc
 
 
 def _send_along(headers: Sequence[Header]) -> None:
@@ -250,7 +264,7 @@ def _vary(response: Response) -> Response:
 
 def _answer(error: DoorwardError) -> AnyResponse:
     sign_in_view = _extension_of(current_app).sign_in_view
-    if sign_in_view is not None and status_of(type(error)) == 401 and _wants_a_page():
+    if sign_in_view is not None and status_of(type(error)) == 401 and _wants_a_page() and _is_prefix_harmless():
         here = request.script_root + request.full_path.removesuffix("?")
         return redirect(url_for(sign_in_view, next=here), 303)
     answer = problem_of(error, request_of(request.environ))
