@@ -172,12 +172,9 @@ _OF_ARGUMENTS: Mapping[str, Reader] = {
     "geo_database": _or_none(_path),
 }
 
-ARGUMENTS = tuple(_OF_ARGUMENTS)
-"""What ``Doorward`` takes beside the options and can be set by an application's settings."""
-
 _OTHERS = ("blocking", "makes_keys", "clock", "ticks", "entropy")
 
-NAMES = (*ARGUMENTS, *(each.name for each in fields(Options)))
+NAMES = (*_OF_ARGUMENTS, "on_sign_up", *(each.name for each in fields(Options)))
 """What an application's settings can set, by the names that ``Doorward`` takes."""
 
 _KEYWORDS = (*NAMES, *_OTHERS)
