@@ -49,6 +49,7 @@ def problems_of(make: Callable[..., Any], **options: Any) -> list[str]:
         ("role_scopes", {"admin": "reports"}, "dict of lists"),
         ("role_scopes", ["admin"], "dict of lists"),
         ("signing_algorithm", "none", "ES256"),
+        ("on_sign_up", "hook", "function"),
     ],
 )
 def test_an_option_of_the_wrong_type_is_one_problem_with_its_remedy(
@@ -86,7 +87,7 @@ def test_whole_seconds_lists_and_texts_are_converted() -> None:
             "access_lifetime": 600,
             "cors_origins": ["https://a.example"],
             "signing_algorithm": "EdDSA",
-            "admin_key": "a key of many random characters",
+            "admin_key": "Zk3vQ8xW1mN6tR5yB2cJ7hL4",
             "role_scopes": {"admin": ["reports:read"]},
         }
     )

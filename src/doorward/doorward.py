@@ -98,6 +98,7 @@ class Doorward:
                 "memcached": memcached,
                 "redis": redis,
                 "geo_database": geo_database,
+                "on_sign_up": on_sign_up,
             }
         )
         self.options, wrong = options_of(options)

@@ -147,6 +147,12 @@ def _path(value: object) -> Path | str:
     return value
 
 
+def _function(value: object) -> object:
+    if not callable(value):
+        raise ValueError("Give a function.")  # noqa: TRY004
+    return value
+
+
 def _or_none(reader: Reader) -> Reader:
     return lambda value: None if value is None else reader(value)
 
@@ -170,11 +176,12 @@ _OF_ARGUMENTS: Mapping[str, Reader] = {
     "memcached": _or_none(read_text),
     "redis": _or_none(_secret),
     "geo_database": _or_none(_path),
+    "on_sign_up": _or_none(_function),
 }
 
 _OTHERS = ("blocking", "makes_keys", "clock", "ticks", "entropy")
 
-NAMES = (*_OF_ARGUMENTS, "on_sign_up", *(each.name for each in fields(Options)))
+NAMES = (*_OF_ARGUMENTS, *(each.name for each in fields(Options)))
 """What an application's settings can set, by the names that ``Doorward`` takes."""
 
 _KEYWORDS = (*NAMES, *_OTHERS)

@@ -21,6 +21,7 @@ from doorward.testing import rehearsal
 from doorward.testing.plugin import LoginAs
 from doorward.web import litestar
 from doorward.web.starlette import Doorward
+from tests.sessions.deployments import SECRET
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it prefers another library to httpx
@@ -120,7 +121,7 @@ def test_litestars_client_signs_in_as_well() -> None:
 
 @anyio
 async def test_a_block_closes_only_what_it_has_opened() -> None:
-    auth = AnyDoorward("memory:", secret="s" * 40)
+    auth = AnyDoorward("memory:", secret=SECRET)
     seen = []
     async with auth:
         async with auth:
@@ -136,7 +137,7 @@ async def test_a_block_closes_only_what_it_has_opened() -> None:
 
 
 def test_it_is_closed_in_another_event_loop_than_it_was_opened_in() -> None:
-    auth = AnyDoorward("memory:", secret="s" * 40)
+    auth = AnyDoorward("memory:", secret=SECRET)
     opened_in, closed_in = asyncio.new_event_loop(), asyncio.new_event_loop()
     try:
         opened_in.run_until_complete(auth.open())
