@@ -11,6 +11,7 @@ import pytest
 
 from doorward import doorward
 from doorward.assurance import Demands
+from doorward.blocking import run_blocking
 from doorward.errors import ConfigurationError
 from doorward.keys.model import Algorithm
 from doorward.option_values import options_of
@@ -120,3 +121,11 @@ def test_a_verifier_takes_whole_seconds() -> None:
 def test_a_demand_in_seconds_is_refused_where_it_is_declared() -> None:
     with pytest.raises(ValueError, match="timedelta"):
         Demands(fresh=300)  # type: ignore[arg-type]
+
+
+def test_several_secrets_may_be_given_as_texts() -> None:
+    secrets = ["Zk3vQ8xW1mN6tR5yB2cJ7hL4pD9sF0gA", "qW7eR2tY9uI4oP1aS6dF3gH8jK5lZ0xC"]
+    auth = doorward.Doorward("memory:", secret=secrets, blocking=True)  # type: ignore[arg-type]  # a list of texts
+    run_blocking(auth.open())
+    assert auth.is_open
+    run_blocking(auth.close())

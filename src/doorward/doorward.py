@@ -112,7 +112,7 @@ class Doorward:
         self.places = Places(geo_database)
         self.database = database
         self.secret_file: Path | None = None if secret is not None else secret_file_of(database)
-        self._secret = secret
+        self._secret: Secret | Sequence[Secret] | None = arguments["secret"]
         self._on_sign_up = on_sign_up
         self.is_blocking = blocking
         self._makes_keys = makes_keys
