@@ -51,7 +51,8 @@ class Options:
         refresh_grace: how long the predecessor of a refresh token may be presented again, 0 to 60 s.
         lost_reply_window: how long a lost reply can be made good, 0 s to ``session_idle``.
         heal_lost_writes: whether a refresh token newer than the store (after a restore) is taken once.
-        session_idle: a session that is not used so long ends.
+        session_idle: a session whose owner did not ask to be remembered ends when it is not used for so long.
+        session_idle_remembered: the same for a session that is remembered, and where the client keeps tokens itself.
         session_absolute: a session ends after so long, used or not.
         sign_up: ``closed``: nobody opens an account over HTTP; the command line and the application do.
         session_limit: most live sessions of an account; 1 is single-device: the oldest ends.
@@ -82,6 +83,7 @@ class Options:
     lost_reply_window: timedelta = timedelta(seconds=300)
     heal_lost_writes: bool = False
     session_idle: timedelta = timedelta(seconds=43_200)
+    session_idle_remembered: timedelta = timedelta(seconds=1_209_600)
     session_absolute: timedelta = timedelta(seconds=2_592_000)
     sign_up: SignUpPolicy = "open"
     session_limit: int | None = None
@@ -149,6 +151,7 @@ class OptionFields(TypedDict, total=False):
     lost_reply_window: timedelta
     heal_lost_writes: bool
     session_idle: timedelta
+    session_idle_remembered: timedelta
     session_absolute: timedelta
     sign_up: SignUpPolicy
     session_limit: int | None
@@ -281,6 +284,17 @@ def _sessions(options: Options) -> list[Problem]:
                 id="DW030",
                 message="session_idle is shorter than a minute or longer than session_absolute.",
                 remedy="Both limits apply; make the idle one the shorter.",
+            )
+        )
+    elif not options.session_idle <= options.session_idle_remembered <= options.session_absolute:
+        found.append(
+            Problem(
+                id="DW034",
+                message=f"session_idle_remembered is {options.session_idle_remembered.total_seconds():.0f} s,"
+                " which is shorter than session_idle or longer than session_absolute.",
+                remedy=f"Use {options.session_idle.total_seconds():.0f} to"
+                f" {options.session_absolute.total_seconds():.0f} s. It holds for the carrier token, and for cookies"
+                " whose owner asked to be remembered.",
             )
         )
     if options.session_absolute > timedelta(days=400):
