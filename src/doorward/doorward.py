@@ -25,7 +25,8 @@ from doorward.keyring import Keyring, problems_of_secrets
 from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
 from doorward.limits import CredentialKind, limits_for
-from doorward.options import FIRST_PARTY, OptionFields, Options, problems_of
+from doorward.option_values import options_of, read_values
+from doorward.options import FIRST_PARTY, OptionFields
 from doorward.places import Places
 from doorward.ports import Clock, Entropy, Page, Removed, Store
 from doorward.principal import Carrier, Principal
@@ -91,18 +92,28 @@ class Doorward:
         entropy: Entropy = token_bytes,
         **options: Unpack[OptionFields],
     ) -> None:
-        self.options = Options(**options)
-        problems = problems_of(self.options) + problems_of_hook(on_sign_up)
-        if secret is not None:
-            problems += problems_of_secrets(secrets_of(secret, None))
-        elif is_postgres(database):
+        arguments, problems = read_values(
+            {
+                "database": database,
+                "secret": secret,
+                "memcached": memcached,
+                "redis": redis,
+                "geo_database": geo_database,
+                "on_sign_up": on_sign_up,
+            }
+        )
+        self.options, wrong = options_of(options)
+        problems += wrong + problems_of_hook(on_sign_up)
+        if arguments.get("secret") is not None:
+            problems += problems_of_secrets(secrets_of(arguments["secret"], None))
+        elif "secret" in arguments and is_postgres(arguments.get("database", "")):
             problems.append(NO_SECRET)
         if problems:
             raise ConfigurationError(problems)
         self.places = Places(geo_database)
         self.database = database
         self.secret_file: Path | None = None if secret is not None else secret_file_of(database)
-        self._secret = secret
+        self._secret: Secret | Sequence[Secret] | None = arguments["secret"]
         self._on_sign_up = on_sign_up
         self.is_blocking = blocking
         self._makes_keys = makes_keys
@@ -121,6 +132,7 @@ class Doorward:
         )
         self._opening, self._opening_thread = asyncio.Lock(), threading.Lock()
         self._watching: Watch | None = None
+        self._blocks, self._opened_by_block = 0, False
         self._watching_thread = WatchingThread()
 
     # Life
@@ -191,11 +203,18 @@ class Doorward:
             await self._store.close()
 
     async def __aenter__(self) -> Self:
+        """Open for the time of the block; what was open before stays open after it."""
+        ours = not self.is_open
         await self.open()
+        if self._blocks == 0:
+            self._opened_by_block = ours
+        self._blocks += 1
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        self._blocks -= 1
+        if self._blocks == 0 and self._opened_by_block:
+            await self.close()
 
     def keep_watch(self) -> None:
         """For a synchronous host, with each request: keep up to date from a thread of this process, once this is open.
