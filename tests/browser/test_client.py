@@ -29,7 +29,6 @@ from tests.browser.tabs import (
     skip_time,
 )
 
-pytestmark = pytest.mark.xdist_group("browser")
 
 AN_HOUR = timedelta(hours=1)
 TABS = 10
