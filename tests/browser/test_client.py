@@ -29,7 +29,6 @@ from tests.browser.tabs import (
     skip_time,
 )
 
-
 AN_HOUR = timedelta(hours=1)
 TABS = 10
 LOST = "Failed to load resource: net::ERR_"
