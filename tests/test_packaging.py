@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from email import message_from_string
 from email.message import Message
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,11 @@ def distributions(extra: str) -> set[str]:
 
 def missing_with(extra: str) -> list[str]:
     """The modules of all extras but those that this one brings: itself, or by what it asks for."""
-    brought = distributions(extra) | ({"pydantic"} if "fastapi" in distributions(extra) else set())
+    brought, left = set(), [*distributions(extra)]
+    while left:
+        brought.add(name := left.pop())
+        asked = [each for each in requires(name) or [] if "extra ==" not in each]
+        left += {re.split(r"[^A-Za-z0-9_-]", each)[0].lower() for each in asked} & distributions("all") - brought
     absent = distributions("all") - brought
     return [module for module, owners in packages_distributions().items() if absent & {name.lower() for name in owners}]
 

@@ -7,6 +7,7 @@ Their names begin with ``doorward_``: the database may be the application's own,
 from __future__ import annotations
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    event,
 )
 
 from doorward.audit.model import Action
@@ -114,8 +116,12 @@ session = Table(
         sqlite_where=Column("status_index").is_not(None),
         postgresql_where=Column("status_index").is_not(None),
     ),
-    # Room on the page for rows that rotate: three of them, until the next look at the page makes room again.
-    postgresql_with={"fillfactor": 90},
+)
+
+# Room on the page for rows that rotate: three of them, until the next look at the page makes room again.  A statement
+# of its own, since SQLAlchemy 2.0 has no word for it in a table.
+event.listen(
+    session, "after_create", DDL("ALTER TABLE doorward_session SET (fillfactor = 90)").execute_if(dialect="postgresql")
 )
 
 revocation = Table(
