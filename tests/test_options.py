@@ -48,6 +48,9 @@ def test_the_defaults_have_no_problem() -> None:
         ({"session_absolute": timedelta(days=401)}, "DW031"),
         ({"session_limit": 0}, "DW032"),
         ({"max_staleness": seconds(0)}, "DW033"),
+        ({"password_minimum": 7}, "DW036"),
+        ({"password_minimum": 65}, "DW036"),
+        ({"password_minimum": 0, "insecure_short_passwords": True}, "DW036"),
         ({"cors_origins": ("*",)}, "DW040"),
         ({"cors_origins": ("https://*.example.com",)}, "DW040"),
         ({"cors_origins": ("https://app.example.com/",)}, "DW040"),
@@ -70,6 +73,9 @@ def test_each_bad_option_has_an_id_of_its_own(changes: dict[str, Any], problem: 
         {"refresh_grace": seconds(60)},
         {"lost_reply_window": seconds(0)},
         {"session_limit": 1},
+        {"password_minimum": 8},
+        {"password_minimum": 64},
+        {"password_minimum": 1, "insecure_short_passwords": True},
         {"cors_origins": ("https://app.example.com", "http://127.0.0.1:5173")},
     ],
 )
@@ -97,7 +103,7 @@ def test_every_option_that_weakens_a_default_says_so_in_its_name_and_is_off() ->
 def test_no_option_makes_a_cookie_go_further_than_to_its_own_host_and_site() -> None:
     """``SameSite=None`` and ``Domain`` cannot be asked for, so they need not be refused one by one."""
     about_cookies = {each.name for each in fields(Options) if "cookie" in each.name or "site" in each.name}
-    assert about_cookies == {"insecure_cookies_over_http"}
+    assert about_cookies == {"insecure_cookies_over_http", "cookie_prefix"}
     with pytest.raises(TypeError):
         Options(cookie_domain="example.com")  # type: ignore[call-arg]
 

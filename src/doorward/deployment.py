@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from doorward.accounts.hook import SignUpHook
 from doorward.audit.model import Actor
 from doorward.keyring import Keyring
 from doorward.limits import Limits
@@ -21,6 +22,7 @@ from doorward.sessions.model import Ending, EndReason
 from doorward.tokens.desk import ForwardedToken, TokenDesk
 from doorward.tokens.status_list import Statuses
 from doorward.verifiers.model import StoredVerifier
+from doorward.wire.cookies import SESSION_COOKIE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,9 @@ class Deployment:
         cookies: sessions that were looked up a moment ago.
         forwarded: tokens for upstreams that were made a moment ago, by session.
         verifiers: who may read the feed, by id, as of the last look.
+        session_cookies: what the header of a request with nothing but our session cookie begins with, by whether it
+            came over HTTPS: nearly every request asks.
+        on_sign_up: the application's own step of opening an account, or None.
         watches: whether somebody keeps this up to date in the background, in this process.
     """
 
@@ -63,6 +68,8 @@ class Deployment:
     cookies: Memory[RememberedSession] = field(default_factory=lambda: Memory(MOST_SESSIONS))
     forwarded: dict[str, ForwardedToken] = field(default_factory=dict)
     verifiers: dict[str, StoredVerifier] = field(default_factory=dict)
+    session_cookies: Mapping[bool, str]
+    on_sign_up: SignUpHook | None
     watches: Callable[[], bool]
 
     @property
@@ -95,3 +102,9 @@ class Deployment:
 
 DUE_EVERY = timedelta(seconds=1)
 """How often a server reads what others have revoked, and which keys there are."""
+
+
+def session_cookies_of(options: Options) -> Mapping[bool, str]:
+    """How the session cookie begins, by whether it came over HTTPS."""
+    prefix = options.cookie_prefix
+    return {https: f"{SESSION_COOKIE.name_on(prefix=prefix, https=https)}=" for https in (False, True)}

@@ -134,6 +134,17 @@ def test_the_contract_is_served_below_a_prefix_and_the_application_everywhere_el
         assert browser.get("/").text == "NotAuthenticated"
 
 
+@pytest.mark.rfc("9110", "12.5.5")
+def test_what_is_behind_the_middleware_varies_by_who_asks() -> None:
+    def answer(_: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Vary", "Accept")])
+        return [b"hello"]
+
+    with opened() as auth:
+        response = Client(AuthenticationMiddleware(answer, auth)).get("/")
+        assert response.headers.getlist("vary") == ["Accept, Cookie, Authorization"]
+
+
 def test_what_is_too_large_is_refused_by_what_it_says() -> None:
     with opened() as auth:
         answer = Client(DoorwardApp(auth)).post("/v1/sessions", data=b"x" * (LARGEST_BODY + 1))
@@ -170,11 +181,11 @@ def test_a_store_that_suspends_is_refused_behind_a_synchronous_edge_before_any_r
 
 
 def test_the_stream_of_revocations_needs_an_event_loop_and_digests_do_not() -> None:
-    with opened(admin_key=Secret("k" * 32)) as auth:
+    with opened(admin_key=Secret("an-admin-key-that-nobody-guesses")) as auth:
         client = Client(DoorwardApp(auth))
         assert client.post("/v1/accounts", json=PERSON).status_code == 201
         account = client.post("/v1/sessions", json=PERSON).get_json()["account"]["id"]
-        admin = {"authorization": "Bearer " + "k" * 32}
+        admin = {"authorization": "Bearer an-admin-key-that-nobody-guesses"}
         assert client.get("/v1/revocations", headers=admin).status_code == 503
         before = client.get("/v1/revocations/digest", headers=admin).get_json()
         run_blocking(auth.change_account(account, AccountChange(disabled=True), actor=Actor()))

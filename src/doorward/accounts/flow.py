@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from doorward.accounts.hook import Fields, HookFailed, SignUp, SignUpStep
 from doorward.accounts.model import Account, AccountChange, ImportedAccount
 from doorward.accounts.rules import parse_email, parse_name, parse_roles
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
@@ -26,9 +27,19 @@ async def sign_up(
     password: Secret,
     name: str | None = None,
     roles: Sequence[str] = (),
+    fields: Fields | None = None,
     actor: Actor,
 ) -> Account:
     """Open an account.
+
+    Args:
+        deployment: where.
+        email: as it was typed.
+        password: as it was typed.
+        name: what to call the person.
+        roles: what the account is.
+        fields: for the deployment's hook, unchecked.
+        actor: who does it.
 
     Raises:
         EmailTaken: the address has one.
@@ -39,9 +50,10 @@ async def sign_up(
     address = parse_email(email)
     name = parse_name(name)
     granted = parse_roles(roles)
-    deployment.limits.before_sign_up(actor.origin.ip)
+    deployment.limits.before_sign_up(actor.origin)
     about = [address.address, *([name] if name else [])]
-    await deployment.hashing.run(lambda: judge_strength(password, about=about))
+    minimum = deployment.options.password_minimum
+    await deployment.hashing.run(lambda: judge_strength(password, about=about, minimum=minimum))
     account = Account(
         id=new_identifier(deployment.entropy),
         email=address.address,
@@ -51,9 +63,20 @@ async def sign_up(
         roles=granted,
         created_at=await deployment.store.now(),
     )
-    if not await deployment.store.create_account(account, actor=actor):
+    try:
+        created = await deployment.store.create_account(account, actor=actor, step=_step(deployment, account, fields))
+    except HookFailed as failed:
+        raise failed.error from None
+    if not created:
         raise EmailTaken
     return account
+
+
+def _step(deployment: Deployment, account: Account, fields: Fields | None) -> SignUpStep | None:
+    hook = deployment.on_sign_up
+    if hook is None:
+        return None
+    return lambda connection: hook(SignUp(account=account, fields=dict(fields or {}), connection=connection))
 
 
 async def import_account(deployment: Deployment, imported: ImportedAccount, *, actor: Actor) -> Account:
@@ -61,18 +84,21 @@ async def import_account(deployment: Deployment, imported: ImportedAccount, *, a
 
     Raises:
         EmailTaken: the address has an account.
-        ValidationFailed: a field will not do, or the hash cannot be checked or asks for absurd work.
+        ValidationFailed: a field will not do, or the hash cannot be checked or asks for too much work.
+        Busy: too many passwords are being hashed.
     """
     address, given = parse_email(imported.email), imported.password_hash
+    created_at = await deployment.store.now()
     account = Account(
         id=new_identifier(deployment.entropy),
         email=address.address,
         email_key=address.key,
         email_verified=imported.email_verified,
         name=parse_name(imported.name),
-        password_hash=import_hash(given.reveal()) if given is not None else None,
+        password_hash=await deployment.hashing.run(lambda: import_hash(given.reveal())) if given is not None else None,
         roles=parse_roles(imported.roles),
-        created_at=await deployment.store.now(),
+        created_at=created_at,
+        disabled_at=created_at if imported.disabled else None,
     )
     if not await deployment.store.create_account(account, actor=actor):
         raise EmailTaken
@@ -93,7 +119,7 @@ async def change_password(
     """
     actor = Actor(name=principal.subject, origin=origin)
     account = await read_account(deployment, principal.subject)
-    deployment.limits.before_sign_in(origin.ip, account.email_key)
+    deployment.limits.before_sign_in(origin, account.email_key)
     if not await deployment.hashing.verify(current, account.password_hash):
         await deployment.store.record(
             AuditEvent(action=Action.PASSWORD_REFUSED, actor=actor, account=account.id, session=principal.session_id)
@@ -101,7 +127,8 @@ async def change_password(
         raise InvalidCredentials("the current password is wrong")
     deployment.limits.after_sign_in(account.email_key)
     about = [account.email, *([account.name] if account.name else [])]
-    await deployment.hashing.run(lambda: judge_strength(new, about=about, field="new_password"))
+    minimum = deployment.options.password_minimum
+    await deployment.hashing.run(lambda: judge_strength(new, about=about, minimum=minimum, field="new_password"))
     keep = (await deployment.store.session_by_id(principal.session_id)).session
     secret = deployment.entropy(SECRET_BYTES) if keep is not None and keep.strategy == "session" else None
     outcome = await deployment.store.change_password(
@@ -127,7 +154,7 @@ async def read_account(deployment: Deployment, account_id: str) -> Account:
 
 async def find_accounts(deployment: Deployment, page: Page, *, query: str = "") -> Sequence[Account]:
     """Accounts whose e-mail or name contains the query."""
-    return await deployment.store.accounts(page, query=query)
+    return await deployment.store.accounts(page, query=query.strip())
 
 
 async def change_account(deployment: Deployment, account_id: str, change: AccountChange, *, actor: Actor) -> Account:

@@ -7,7 +7,7 @@ _PACKAGES = {
         *("alembic", "argon2", "email_validator", "pydantic", "pydantic_settings", "rich", "sqlalchemy", "typer"),
         "zxcvbn",
     },
-    "server": {"jinja2", "prometheus_client", "publicsuffixlist", "structlog", "uvicorn", "uvloop"},
+    "server": {"jinja2", "prometheus_client", "publicsuffixlist", "uvicorn", "uvloop"},
 }
 """The extras that commands need, with the packages that each brings.  pip installs the script without any extra."""
 
@@ -18,6 +18,9 @@ def main() -> None:
     """The entry point ``doorward``."""
     import sys
 
+    from doorward.cli.streams import open_missing_streams
+
+    open_missing_streams()
     try:
         from doorward.cli.app import run
 

@@ -38,6 +38,12 @@ class NewAccount(Input, frozen=True):
     email: str
     password: Secret
     name: str | None = None
+    fields: (
+        Annotated[
+            dict[str, str | int | bool | None], Meta(description="The application's own, where it has a hook for them.")
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class NewPassword(Input, frozen=True):
@@ -81,6 +87,12 @@ class NewSession(Input, frozen=True):
 
 class KeepQuery(Input, frozen=True):
     keep: Annotated[Literal["current"], Meta(description="Leave the caller's own session alone.")] | UnsetType = UNSET
+
+
+class OptionalQuery(Input, frozen=True):
+    optional: Annotated[
+        bool, Meta(description="Answer 204 instead of 401 where the request carries no credential.")
+    ] = False
 
 
 class CheckQuery(Input, frozen=True):
@@ -197,6 +209,10 @@ class RefreshForm(Form, frozen=True):
     grant_type: Literal["refresh_token"]
     refresh_token: Annotated[str, Meta(description="Left out where the refresh cookie is sent.")] | UnsetType = UNSET
     client_id: str | UnsetType = UNSET
+    optional: (
+        Annotated[Literal["true"], Meta(description="Answer 204 instead of 400 where there is no refresh token.")]
+        | UnsetType
+    ) = UNSET
 
 
 class TokenForm(Form, frozen=True):

@@ -50,6 +50,7 @@ class Readings:
         readers_cut: those that were too slow, so far.
         hits: by cache, what was answered from memory so far.
         misses: by cache, what was not.
+        refused_credentials: by kind, admin keys and verifiers' credentials that were refused so far.
     """
 
     staleness: timedelta | None
@@ -58,6 +59,7 @@ class Readings:
     readers_cut: int
     hits: Mapping[str, int]
     misses: Mapping[str, int]
+    refused_credentials: Mapping[str, int]
 
 
 class Metrics:
@@ -110,6 +112,12 @@ class Metrics:
         self._cache = Counter(
             "doorward_cache_lookups", "Credentials looked for in memory.", ("cache", "outcome"), registry=registry
         )
+        self._refused = Counter(
+            "doorward_refused_credentials",
+            "Admin keys and verifiers' credentials that were refused, by what they were presented for.",
+            ("kind",),
+            registry=registry,
+        )
         self._told = Histogram(
             "doorward_revocation_told_seconds",
             "From the commit of a revocation until this process told the readers of the feed, by the store's clock.",
@@ -151,6 +159,8 @@ class Metrics:
         self._staleness.set(_COLD if read.staleness is None else read.staleness.total_seconds())
         self._readers.set(read.readers)
         self._cut.inc(self._since((), read.readers_cut))
+        for kind, refused in read.refused_credentials.items():
+            self._refused.labels(kind).inc(self._since(("refused", kind), refused))
         for outcome, counts in (("hit", read.hits), ("miss", read.misses)):
             for cache, count in counts.items():
                 self._cache.labels(cache, outcome).inc(self._since((cache, outcome), count))
