@@ -120,9 +120,8 @@ session = Table(
 
 # Room on the page for rows that rotate: three of them, until the next look at the page makes room again.  A statement
 # of its own, since SQLAlchemy 2.0 has no word for it in a table.
-event.listen(
-    session, "after_create", DDL("ALTER TABLE doorward_session SET (fillfactor = 90)").execute_if(dialect="postgresql")
-)
+_fill_factor = DDL("ALTER TABLE doorward_session SET (fillfactor = 90)")  # type: ignore[no-untyped-call]  # SQLAlchemy's
+event.listen(session, "after_create", _fill_factor.execute_if(dialect="postgresql"))
 
 revocation = Table(
     "doorward_revocation",
