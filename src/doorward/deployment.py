@@ -18,7 +18,8 @@ from doorward.revocation.hub import Hub
 from doorward.revocation.model import LiveSet
 from doorward.rotation.model import RefreshPolicy
 from doorward.sessions.cache import MOST_SESSIONS, RememberedSession
-from doorward.sessions.model import Ending, EndReason
+from doorward.sessions.model import Ending, EndReason, Session
+from doorward.sessions.rules import decide_idle_limit
 from doorward.tokens.desk import ForwardedToken, TokenDesk
 from doorward.tokens.status_list import Statuses
 from doorward.verifiers.model import StoredVerifier
@@ -84,8 +85,14 @@ class Deployment:
             rest=self.options.rest,
             window=self.options.lost_reply_window,
             idle=self.options.session_idle,
+            idle_remembered=self.options.session_idle_remembered,
             heal_lost_writes=self.options.heal_lost_writes,
         )
+
+    def idle_limit(self, session: Session) -> timedelta:
+        """For how long a session may be left unused."""
+        options = self.options
+        return decide_idle_limit(session, idle=options.session_idle, idle_remembered=options.session_idle_remembered)
 
     @property
     def is_fresh(self) -> bool:

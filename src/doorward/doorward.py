@@ -294,6 +294,7 @@ class Doorward:
         password: Secret,
         carrier: Carrier | None = None,
         label: str | None = None,
+        remember: bool = False,
         origin: Origin,
         sent_along: Sequence[Secret] = (),
     ) -> SignedIn:
@@ -305,6 +306,7 @@ class Doorward:
                 password=password,
                 carrier=carrier,
                 label=label,
+                remember=remember,
                 origin=origin,
                 sent_along=sent_along,
             )
@@ -315,11 +317,19 @@ class Doorward:
         return await signing_in.prove_password(self.deployment, email=email, password=password, origin=origin)
 
     async def start_session(
-        self, account: Account, *, origin: Origin, sent_along: Sequence[Secret] = (), methods: Sequence[str] = ()
+        self,
+        account: Account,
+        *,
+        remember: bool = False,
+        origin: Origin,
+        sent_along: Sequence[Secret] = (),
+        methods: Sequence[str] = (),
     ) -> SignedIn:
         """See ``sessions.signing_in.start_session``."""
         return await self._to_the_end(
-            signing_in.start_session(self.deployment, account, origin=origin, sent_along=sent_along, methods=methods)
+            signing_in.start_session(
+                self.deployment, account, remember=remember, origin=origin, sent_along=sent_along, methods=methods
+            )
         )
 
     async def authenticate(self, *, handle: Secret | None = None, bearer: Secret | None = None) -> Principal:

@@ -43,8 +43,8 @@ PREFLIGHT = "preflight"
 class HostedPages(Protocol):
     """Pages for people, beside the operations (``doorward.pages``)."""
 
-    def find(self, path: str) -> str | None:
-        """The id of the page at a path, or None."""
+    def find(self, request: Request) -> str | None:
+        """The id of the page that answers a request, or None: also the one that says that there is none."""
 
     async def answer(self, auth: Doorward, request: Request) -> Response:
         """The page, with security headers of its own; nothing is raised."""
@@ -140,7 +140,7 @@ class Api:
         watch.notice(request)
         resource = _router.find(request.path)
         operation = resource.methods.get(request.method) if resource is not None else None
-        page = self._pages.find(request.path) if self._pages is not None and resource is None else None
+        page = self._pages.find(request) if self._pages is not None and resource is None else None
         if self._pages is not None and page is not None:
             name, response = page, await self._pages.answer(self.auth, request)
         elif resource is not None and request.method == "OPTIONS":

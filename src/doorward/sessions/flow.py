@@ -74,14 +74,14 @@ async def authenticate_handle(deployment: Deployment, text: Secret) -> Principal
         session, account = standing(await deployment.store.session(handle.key))
     if session.strategy != "session":
         raise NotAuthenticated(detail="the cookie is of a session that is not carried by a handle")
-    if is_sighting_due(session, now=seen.at, idle=deployment.options.session_idle):
-        await _touch(deployment, session)
+    idle = deployment.idle_limit(session)
+    if is_sighting_due(session, now=seen.at, idle=idle):
+        await _touch(deployment, session, idle=idle)
         session = replace(session, last_seen_at=seen.at)
     principal = _principal(deployment, session, account)
     if deployment.watches():
-        idle, seen_at = deployment.options.session_idle, seen.at
         found = remembered_session(
-            principal, session, account, seconds=seconds, ticks=ticks, seen_at=seen_at, idle=idle
+            principal, session, account, seconds=seconds, ticks=ticks, seen_at=seen.at, idle=idle
         )
         cookies.keep(text.reveal(), found, among=cookies.young)
     return principal
@@ -103,9 +103,9 @@ async def end_revived(deployment: Deployment, session: Session) -> None:
         _log.error("the store has lost writes: session %s had ended, and is ended again", session.id)
 
 
-async def _touch(deployment: Deployment, session: Session) -> None:
+async def _touch(deployment: Deployment, session: Session, *, idle: timedelta) -> None:
     try:
-        await deployment.store.touch(session.key, idle=deployment.options.session_idle)
+        await deployment.store.touch(session.key, idle=idle)
     except Unavailable as error:
         # The session has been read and stands: a disk that is full signs nobody out.
         _log.warning("the use of session %s is not noted: %s", session.id, error.detail)

@@ -102,8 +102,16 @@ class Doorward:
         open_here(auth)
         return run_blocking(operation(auth))
 
-    def sign_in(self, *, email: str, password: Secret | str, label: str | None = None) -> SignedIn:
+    def sign_in(
+        self, *, email: str, password: Secret | str, label: str | None = None, remember: bool = False
+    ) -> SignedIn:
         """Start a session for whoever filled in a form; its cookie goes with the answer to this request.
+
+        Args:
+            email: as it was typed.
+            password: as it was typed.
+            label: what its owner calls the session.
+            remember: whether its owner asked to stay signed in when the browser closes.
 
         Raises:
             InvalidCredentials: e-mail and password do not go together.
@@ -112,7 +120,7 @@ class Doorward:
         secret = password if isinstance(password, Secret) else Secret(password)
         here = request_of(request.environ)
         signed_in, headers = self.run(
-            lambda auth: sign_in_by_form(auth, here, email=email, password=secret, label=label)
+            lambda auth: sign_in_by_form(auth, here, email=email, password=secret, label=label, remember=remember)
         )
         _send_along(headers)
         principal = self.run(lambda auth: auth.authenticate(handle=signed_in.credentials.handle))
