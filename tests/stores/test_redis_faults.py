@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from redis.exceptions import ConnectionError  # noqa: A004 -- Redis' own
 
 from doorward.accounts.model import AccountChange
 from doorward.audit.model import Action, AuditEvent
@@ -19,6 +20,8 @@ from doorward.errors import Busy, StoreUnavailable, Unavailable
 from doorward.rotation.model import Taken
 from doorward.sessions.model import AccountMoved, EndReason, Started
 from doorward.stores.redis import clients, connecting
+from doorward.stores.redis.port import Call
+from doorward.stores.redis.scripts import LOOK
 from doorward.stores.redis.sessions import row_name
 from doorward.stores.redis.store import RedisSessionStore
 from doorward.stores.redis.unavailable import RedisUnavailable
@@ -57,10 +60,11 @@ def failing() -> Iterator[ValkeyServer]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bounds are the same, and sooner reached."""
-    monkeypatch.setattr(clients, "OPERATION_TIMEOUT", timedelta(milliseconds=500))
-    monkeypatch.setattr(clients, "POOL_TIMEOUT", timedelta(milliseconds=150))
-    monkeypatch.setattr(connecting, "ANSWER_TIMEOUT", timedelta(milliseconds=100))
-    monkeypatch.setattr(connecting, "CONNECT_TIMEOUT", timedelta(milliseconds=100))
+    # Not so soon that a busy machine reaches them while the server is there.
+    monkeypatch.setattr(clients, "OPERATION_TIMEOUT", timedelta(milliseconds=1000))
+    monkeypatch.setattr(clients, "POOL_TIMEOUT", timedelta(milliseconds=300))
+    monkeypatch.setattr(connecting, "ANSWER_TIMEOUT", timedelta(milliseconds=300))
+    monkeypatch.setattr(connecting, "CONNECT_TIMEOUT", timedelta(milliseconds=300))
     monkeypatch.setattr(session_work, "LEFT_OVER_AFTER", timedelta(0))
 
 
@@ -177,6 +181,26 @@ async def test_a_server_that_was_away_when_it_was_opened_is_opened_later(
     await come_back()
     await store.open()
     await store.ping()
+    await store.close()
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+async def test_a_store_that_is_closed_between_two_attempts_is_unavailable(
+    sqlite: str, failing: ValkeyServer, *, blocking: bool
+) -> None:
+    store = a_store(sqlite, failing.emptied(), blocking=blocking)
+    await store.open()
+    client = store._redis._client  # type: ignore[attr-defined]
+
+    def lose_the_connection(*_: Any, **__: Any) -> Any:
+        store._redis._client = None  # type: ignore[attr-defined]
+        raise ConnectionError("lost")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "execute_command", lose_the_connection)
+        with pytest.raises(StoreUnavailable, match="not open"):
+            await store._redis.call(Call(LOOK, "doorward:nothing", ("",)))
+    store._redis._client = client  # type: ignore[attr-defined]
     await store.close()
 
 
