@@ -20,6 +20,7 @@ from doorward.sessions.cache import MOST_SESSIONS, RememberedSession
 from doorward.sessions.model import Ending, EndReason
 from doorward.tokens.desk import ForwardedToken, TokenDesk
 from doorward.tokens.status_list import Statuses
+from doorward.trusted_time import Timekeeper
 from doorward.verifiers.model import StoredVerifier
 
 
@@ -38,6 +39,7 @@ class Deployment:
         hub: tells those who read the revocation feed.
         freshness: how old they are.
         ticks: what that is measured by.
+        timekeeper: watches the store's clock for jumps.
         desk: issues access tokens and takes them back.
         limits: how often may be tried what can be guessed.
         statuses: the status lists, where there are any.
@@ -57,6 +59,7 @@ class Deployment:
     hub: Hub
     freshness: Freshness
     ticks: Ticks
+    timekeeper: Timekeeper
     desk: TokenDesk
     limits: Limits
     statuses: Statuses

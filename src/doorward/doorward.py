@@ -14,7 +14,7 @@ from doorward.accounts.model import Account, AccountChange, ImportedAccount
 from doorward.assurance import Demands
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
-from doorward.clocks import seconds_of, system_clock
+from doorward.clocks import clock_of_ticks, seconds_of, system_clock
 from doorward.completion import to_the_end
 from doorward.deployment import Deployment
 from doorward.errors import ConfigurationError, Unavailable
@@ -39,6 +39,7 @@ from doorward.tokens import flow as tokens
 from doorward.tokens.desk import TokenDesk
 from doorward.tokens.status_list import Statuses
 from doorward.tokens.statuses import read_status_list
+from doorward.trusted_time import Timekeeper
 from doorward.verifiers import flow as verifiers
 from doorward.verifiers.model import StoredVerifier
 from doorward.watching import Watch, WatchingThread, read_changes
@@ -153,8 +154,9 @@ class Doorward:
                 ),
                 freshness=Freshness(),
                 ticks=self._ticks,
+                timekeeper=Timekeeper(),
                 desk=TokenDesk(self.options, entropy=self._entropy),
-                limits=limits_for(self.options, clock=self._clock),
+                limits=limits_for(self.options, clock=clock_of_ticks(self._ticks)),
                 statuses=Statuses(),
                 watches=self._watching_thread.is_on if self.is_blocking else (lambda: True),
             )
@@ -221,8 +223,11 @@ class Doorward:
 
     async def remove_expired(self) -> Removed:
         """One bounded batch of housekeeping."""
-        return await self.deployment.store.remove_expired(
-            session_retention=self.options.session_retention, audit_retention=self.options.audit_retention
+        store, timekeeper, ticks = self.deployment.store, self.deployment.timekeeper, self._ticks()
+        return await store.remove_expired(
+            session_retention=self.options.session_retention,
+            audit_retention=self.options.audit_retention,
+            until=timekeeper.removable_until(await store.now(), ticks=ticks),
         )
 
     async def ping(self) -> None:

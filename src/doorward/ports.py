@@ -314,9 +314,12 @@ class Store(AccountStore, SessionStore, RevocationStore, KeyStore, VerifierStore
         ...
 
     async def remove_expired(
-        self, *, session_retention: timedelta, audit_retention: timedelta, batch: int = 500
+        self, *, session_retention: timedelta, audit_retention: timedelta, until: datetime, batch: int = 500
     ) -> Removed:
         """Remove at most ``batch`` rows of each kind whose time has come; of several servers one at a time does.
+
+        What is judged by is the store's time, but never an instant after ``until``: a clock that was set ahead must
+        not remove what is needed when it is right again (``TrustedTime``).
 
         Sessions: over for longer than the retention.  Revocations: dead.  Keys: retired for longer than the retention
         of sessions.

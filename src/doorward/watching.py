@@ -33,7 +33,7 @@ async def read_changes(deployment: Deployment, *, makes_keys: bool) -> None:
     asked_at = deployment.ticks()
     as_of = await read_revocations(deployment)
     deployment.desk.drop(deployment.live.keys)
-    deployment.hub.read(as_of=as_of, asked_at=asked_at)
+    deployment.hub.read(as_of=as_of, asked_at=asked_at, over=deployment.timekeeper.trust(as_of, ticks=asked_at))
     await keys.load_keys(deployment, make=makes_keys)
     await read_verifiers(deployment)
 

@@ -35,7 +35,7 @@ async def read_revocations(deployment: Deployment) -> datetime:
     if was_put_back(held, snapshot, known=known):
         await _write_back(deployment, snapshot, known=known)
     live.merge(snapshot.revocations)
-    live.expire(now=snapshot.as_of)
+    live.expire(now=deployment.timekeeper.trust(snapshot.as_of, ticks=asked_at))
     deployment.freshness.note(asked_at=asked_at)
     return snapshot.as_of
 

@@ -353,10 +353,10 @@ class MemoryStore:
             return self._tables.secret_check
 
     async def remove_expired(
-        self, *, session_retention: timedelta, audit_retention: timedelta, batch: int = 500
+        self, *, session_retention: timedelta, audit_retention: timedelta, until: datetime, batch: int = 500
     ) -> Removed:
         with self._lock:
-            now, tables = self._clock(), self._tables
+            now, tables = min(self._clock(), until), self._tables
             cutoff = now - session_retention
             sessions = [row for row in tables.sessions.values() if _over_since(row) <= cutoff][:batch]
             keys = [kid for kid, key in tables.keys.items() if key.retired_at and key.retired_at <= cutoff][:batch]

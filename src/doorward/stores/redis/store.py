@@ -275,17 +275,17 @@ class RedisSessionStore(SqlStore):
         return judging.all_of(over)
 
     async def remove_expired(
-        self, *, session_retention: timedelta, audit_retention: timedelta, batch: int = 500
+        self, *, session_retention: timedelta, audit_retention: timedelta, until: datetime, batch: int = 500
     ) -> Removed:
         """As in the port, but for sessions: those Redis removes by itself, when their time has come."""
         for account_id in sorted({noted.work.account for noted in await self._runner.read(session_work.left_over)}):
             await self._help(account_id)
         removed = await super().remove_expired(
-            session_retention=session_retention, audit_retention=audit_retention, batch=batch
+            session_retention=session_retention, audit_retention=audit_retention, until=until, batch=batch
         )
         if removed.elsewhere:
             return removed
-        numbers = await self._runner.write(partial(ended_numbers.forget, batch=batch))
+        numbers = await self._runner.write(partial(ended_numbers.forget, until=until, batch=batch))
         return replace(removed, more=removed.more or numbers == batch)
 
     # Judging

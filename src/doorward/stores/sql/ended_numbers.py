@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import delete, select
 
@@ -18,7 +19,7 @@ def read(tx: Transaction, *, first: int, count: int) -> Sequence[int]:
     return tuple(tx.connection.execute(select(_number.c.number).where(among)).scalars())
 
 
-def forget(tx: Transaction, *, batch: int) -> int:
-    """Remove some of those whose last token is dead."""
-    some = select(_number.c.number).where(_number.c.dies_at <= tx.now).limit(batch)
+def forget(tx: Transaction, *, until: datetime, batch: int) -> int:
+    """Remove some of those whose last token is dead; none because of an instant after ``until``."""
+    some = select(_number.c.number).where(_number.c.dies_at <= min(tx.now, until)).limit(batch)
     return tx.connection.execute(delete(_number).where(_number.c.number.in_(some))).rowcount

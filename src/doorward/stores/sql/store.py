@@ -227,13 +227,14 @@ class SqlStore:
         )
 
     async def remove_expired(
-        self, *, session_retention: timedelta, audit_retention: timedelta, batch: int = 500
+        self, *, session_retention: timedelta, audit_retention: timedelta, until: datetime, batch: int = 500
     ) -> Removed:
         return await self._runner.write(
             partial(
                 housekeeping.remove_expired,
                 session_retention=session_retention,
                 audit_retention=audit_retention,
+                until=until,
                 batch=batch,
             )
         )
