@@ -12,6 +12,7 @@ from doorward.limits import Limits
 from doorward.memory import Memory
 from doorward.options import Options
 from doorward.ports import Clock, Entropy, PasswordHashing, Store
+from doorward.pulse import Pulse
 from doorward.revocation.freshness import Freshness, Ticks
 from doorward.revocation.hub import Hub
 from doorward.revocation.model import LiveSet
@@ -39,6 +40,7 @@ class Deployment:
         hub: tells those who read the revocation feed.
         freshness: how old they are.
         ticks: what that is measured by.
+        pulse: whether this process runs all the time.
         timekeeper: watches the store's clock for jumps.
         desk: issues access tokens and takes them back.
         limits: how often may be tried what can be guessed.
@@ -60,6 +62,7 @@ class Deployment:
     freshness: Freshness
     ticks: Ticks
     timekeeper: Timekeeper
+    pulse: Pulse
     desk: TokenDesk
     limits: Limits
     statuses: Statuses

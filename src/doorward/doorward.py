@@ -26,6 +26,7 @@ from doorward.options import FIRST_PARTY, OptionFields, Options, problems_of
 from doorward.places import Places
 from doorward.ports import Clock, Entropy, Page, Removed, Store
 from doorward.principal import Carrier, Principal
+from doorward.pulse import Pulse
 from doorward.revocation.freshness import Freshness, Ticks, boot_seconds
 from doorward.revocation.hub import MOST_READERS, Hub
 from doorward.rotation import flow as rotation
@@ -155,6 +156,8 @@ class Doorward:
                 freshness=Freshness(),
                 ticks=self._ticks,
                 timekeeper=Timekeeper(),
+                # By the machine's own clock, whatever the others show: a test that moves time stops no process.
+                pulse=Pulse(),
                 desk=TokenDesk(self.options, entropy=self._entropy),
                 limits=limits_for(self.options, clock=clock_of_ticks(self._ticks)),
                 statuses=Statuses(),

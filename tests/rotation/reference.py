@@ -20,6 +20,7 @@ from doorward.rotation.model import (
     Ahead,
     Decision,
     Healed,
+    Late,
     Presentation,
     Recovered,
     RefreshPolicy,
@@ -203,7 +204,8 @@ class Reference:
                 # Looked at anew: the revocation may be of something that has happened to the row since.
                 self._end_each([row for row in self._revived(self.live) if row.key == seen.key], EndReason.ADMIN)
                 return None
-            case Reused():
+            case Reused() | Late():
+                # Nobody is late here: time stands still while a presentation is judged.
                 return self._end_reused(seen)
             case Refused(reason=reason):
                 self._tables.events.append((f"refused: {reason}",))
