@@ -95,6 +95,17 @@ class Deployment:
         """Whether it is, at an instant of ``ticks``."""
         return self.freshness.is_fresh(now=ticks, max_staleness=self.options.max_staleness) and self.watches()
 
+    def heed_revoked_keys(self) -> None:
+        """Neither sign nor verify with keys that have been revoked, and forget what was found by their tokens."""
+        if self.desk.drop(self.live.keys):
+            # A key is revoked because somebody may have it, or because everybody's sessions have ended.
+            self.forget_sessions()
+
+    def forget_sessions(self) -> None:
+        """Ask the store for each session anew."""
+        self.cookies.forget_all()
+        self.forwarded.clear()
+
     def ending(self, reason: EndReason, actor: Actor) -> Ending:
         return Ending(reason=reason, actor=actor, remember_for=self.options.revocations_live_for)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from secrets import token_bytes
 from typing import Any, Self, TypeVar, Unpack
@@ -32,8 +32,8 @@ from doorward.revocation.hub import MOST_READERS, Hub
 from doorward.rotation import flow as rotation
 from doorward.secret import Secret
 from doorward.secret_file import NO_SECRET, secret_file_of, secrets_of
+from doorward.sessions import everybody, reassessment, signing_in
 from doorward.sessions import flow as sessions
-from doorward.sessions import reassessment, signing_in
 from doorward.sessions.model import EndReason, Refreshed, Session, SignedIn
 from doorward.stores import is_postgres, open_announcements, open_store
 from doorward.tokens import flow as tokens
@@ -345,6 +345,10 @@ class Doorward:
         return await self._to_the_end(
             sessions.end_sessions(self.deployment, account_id, keep=keep, reason=reason, actor=actor)
         )
+
+    async def end_everybody(self, *, actor: Actor, report: Callable[[int], None] = lambda _: None) -> int:
+        """End the sessions of all accounts; see ``sessions.everybody.end_everybody``.  Returns how many."""
+        return await self._to_the_end(everybody.end_everybody(self.deployment, actor=actor, report=report))
 
     def csrf_token(self, session_id: str) -> str:
         """What a page of this session sends back in ``X-CSRF-Token``."""

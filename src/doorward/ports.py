@@ -24,7 +24,7 @@ from doorward.revocation.freshness import Ticks
 from doorward.revocation.model import LiveSet, Revocation
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.secret import Secret
-from doorward.sessions.model import AccountMoved, Ended, Ending, NewSession, Session, Sighting, Started
+from doorward.sessions.model import AccountMoved, Ended, Ending, NewSession, Session, Sighting, Started, Step
 from doorward.verifiers.model import StoredVerifier
 
 Clock = Callable[[], datetime]
@@ -176,6 +176,20 @@ class SessionStore(Protocol):
 
         With ``keep`` each is revoked by its own entry; without, the account's version is raised and one entry of kind
         ``account`` says so.
+        """
+        ...
+
+    async def end_begun_before(self, instant: datetime, ending: Ending, *, after: str | None, limit: int) -> Step:
+        """One step of ending all sessions that began before an instant, whose ever they are.
+
+        Nothing is recorded and no entry is written for each: whoever calls revokes the signing keys afterwards, on
+        which every server drops what it has in memory, and records ``sessions.ended``.
+
+        Args:
+            instant: by the store's clock.
+            ending: how.
+            after: where the step before ended, or None for the first.
+            limit: how many rows one step looks at, at most.
         """
         ...
 

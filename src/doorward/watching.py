@@ -34,7 +34,7 @@ async def read_changes(deployment: Deployment, *, makes_keys: bool) -> None:
     """Learn what other processes have revoked, and which keys and verifiers there are."""
     asked_at = deployment.ticks()
     as_of = await read_revocations(deployment)
-    deployment.desk.drop(deployment.live.keys)
+    deployment.heed_revoked_keys()
     deployment.hub.read(as_of=as_of, asked_at=asked_at, over=deployment.timekeeper.trust(as_of, ticks=asked_at))
     await keys.load_keys(deployment, make=makes_keys)
     await read_verifiers(deployment)
@@ -96,7 +96,7 @@ class Watch:
         """Another server has told what it revoked; None: it had too much to tell, or something may have been missed."""
         if revocations is not None:
             self._deployment.live.merge(revocations)
-            self._deployment.desk.drop(self._deployment.live.keys)
+            self._deployment.heed_revoked_keys()
         if revocations is None or any(each.kind is Kind.KEY for each in revocations):
             self._hinted.set()
 

@@ -192,6 +192,19 @@ class Ended:
     revocations: tuple[Revocation, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A part of the sessions of all accounts has been gone through.
+
+    Args:
+        ended: how many of them have ended.
+        after: where the next step begins, or None where this was the last.
+    """
+
+    ended: int
+    after: str | None
+
+
 def ended(session: Session, *, at: datetime, reason: EndReason) -> Session:
     """The row once it has ended."""
     return replace(session, ended_at=at, ended_reason=reason)

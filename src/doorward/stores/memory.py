@@ -21,7 +21,18 @@ from doorward.revocation.model import Revocation
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.rotation.rules import next_generation
 from doorward.secret import Secret
-from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session, Sighting, Started
+from doorward.sessions.model import (
+    AccountMoved,
+    Ended,
+    Ending,
+    EndReason,
+    NewSession,
+    Session,
+    Sighting,
+    Started,
+    Step,
+    ended,
+)
 from doorward.sessions.rules import decide_idle_expiry, decide_standing, goes_on
 from doorward.stores import records
 from doorward.stores.memory_tables import Tables
@@ -221,6 +232,14 @@ class MemoryStore:
             tables.accounts[account_id] = raised
             over = tables.end(live, ending, at=now).sessions
             return Ended(sessions=over, revocations=tables.revoke_before(raised, ending, at=now))
+
+    async def end_begun_before(self, instant: datetime, ending: Ending, *, after: str | None, limit: int) -> Step:  # noqa: ARG002 -- one step is enough
+        with self._lock:
+            now, tables = self._clock(), self._tables
+            begun = [row for row in tables.sessions.values() if row.created_at <= instant]
+            over = [row for row in begun if row.ended_at is None and row.leaves_at > now]
+            tables.put(ended(row, at=now, reason=ending.reason) for row in over)
+            return Step(ended=len(over), after=None)
 
     async def reserve_numbers(self, count: int) -> int:
         with self._lock:

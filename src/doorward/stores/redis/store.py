@@ -31,7 +31,7 @@ from doorward.ports import Clock, Removed, Snapshot
 from doorward.revocation.model import Revocation
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.secret import Secret
-from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session, Sighting, Started
+from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session, Sighting, Started, Step
 from doorward.sessions.rules import decide_standing
 from doorward.stores import records
 from doorward.stores.redis import judging
@@ -49,6 +49,9 @@ _log = logging.getLogger(__name__)
 
 LOOKED_AT_ONCE = 100
 """How many sessions that are revoked are looked at with each reading of the revocations."""
+
+ACCOUNTS_AT_ONCE = 200
+"""How many accounts one step of ending everybody's sessions goes through."""
 
 _ROUNDS = 4
 """How often a session is judged again because its account moved meanwhile."""
@@ -227,6 +230,24 @@ class RedisSessionStore(SqlStore):
             return Ended()
         known, works = ended
         return judging.with_known(known, await self._complete_if_possible(works, own=id_))
+
+    async def end_begun_before(
+        self,
+        instant: datetime,  # noqa: ARG002 -- as said below
+        ending: Ending,
+        *,
+        after: str | None,
+        limit: int,
+    ) -> Step:
+        """As in the port, but that sessions end as well which begin while this goes on."""
+        limit = min(limit, ACCOUNTS_AT_ONCE)
+        raised = await self._runner.write(partial(session_work.raise_versions, after=after, limit=limit))
+        over = await self._sessions.end_below(raised, reason=ending.reason, work=judging.new_id())
+        numbers = [each.status_index for each in over if each.status_index is not None]
+        if numbers:
+            lifetime = ending.remember_for
+            await self._runner.write(partial(ended_numbers.write, numbers=numbers, remember_for=lifetime))
+        return Step(ended=len(over), after=raised[-1][0] if len(raised) == limit else None)
 
     async def ended_numbers(self, first: int, count: int) -> Sequence[int]:
         return await self._runner.read(partial(ended_numbers.read, first=first, count=count))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
@@ -17,6 +17,12 @@ def read(tx: Transaction, *, first: int, count: int) -> Sequence[int]:
     """Those whose session has ended; of others no token is left that could be accepted."""
     among = _number.c.number.between(first, first + count - 1)
     return tuple(tx.connection.execute(select(_number.c.number).where(among)).scalars())
+
+
+def write(tx: Transaction, *, numbers: Iterable[int], remember_for: timedelta) -> None:
+    """Note that the sessions with these numbers have ended."""
+    values = [{"number": number, "dies_at": tx.now + remember_for} for number in sorted(numbers)]
+    tx.connection.execute(tx.insert(_number).on_conflict_do_nothing(), values)
 
 
 def forget(tx: Transaction, *, until: datetime, batch: int) -> int:

@@ -2,13 +2,15 @@
 
 A store is called by a name and the place where it was given: on PostgreSQL the cluster, and the timeline of its
 write-ahead log.  So a promotion, a recovery to a point in time and a restore into another cluster show by themselves.
-Files that are copied back, and any backup of SQLite, bring their name along: those show by what is missing.
+Files that are copied back, and any backup of SQLite, bring their name along: those show to servers that run by what is
+missing, and of SQLite to one that starts by the note beside the file.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
@@ -19,6 +21,7 @@ from doorward.revocation.model import Kind, Revocation
 from doorward.sessions.model import Ended, Ending, Session
 from doorward.stores.sql import accounts, copy_mark, live, revocations, schema, trail
 from doorward.stores.sql.live import STANDS
+from doorward.stores.sql.note_beside import Note, has_gone_back
 from doorward.stores.sql.postgres_errors import sqlstate_of
 from doorward.stores.sql.transaction import Transaction
 from doorward.wire.identifiers import new_identifier
@@ -60,16 +63,40 @@ def read_identity(tx: Transaction, *, place: str | None) -> str:
     return noted if _is_at_home(noted, place) else f"{noted} at {place}"
 
 
-def settle(tx: Transaction, *, place: str | None) -> str:
-    """Give the store a name where it has none, or has come from another place.  Returns it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A store that is ready to be used.
+
+    Args:
+        identity: what it is called.
+        newest: the number of its newest audit event.
+        was_put_back: whether it can tell that a backup or a standby has taken its place while nobody watched.
+    """
+
+    identity: str
+    newest: int
+    was_put_back: bool
+
+
+def settle(tx: Transaction, *, place: str | None, noted: Note | None) -> Settled:
+    """Give the store a name where it has none, has come from another place, or is older than what was noted of it.
 
     Raises DatabaseUnusable where it is an unfinished copy.
     """
     copy_mark.take_over(tx)
+    before: str | None = tx.connection.execute(_NOTED).scalar_one_or_none()
+    newest = trail.newest(tx)
+    gone_back = before is not None and has_gone_back(noted, Note(identity=before, newest=newest))
+    identity = _settle_name(tx, known=before if gone_back else None, place=place)
+    was_put_back = before is not None and identity != before
+    return Settled(identity=identity, newest=newest, was_put_back=was_put_back)
+
+
+def _settle_name(tx: Transaction, *, known: str | None, place: str | None) -> str:
     first = tx.insert(_meta).values(name="identity", value=_new_name(place)).on_conflict_do_nothing()
     tx.connection.execute(first).close()
     event = AuditEvent(action=Action.STORE_PUT_BACK, actor=Actor(name="housekeeping"))
-    return renew(tx, known=None, place=place, event=event)
+    return renew(tx, known=known, place=place, event=event)
 
 
 def renew(tx: Transaction, *, known: str | None, place: str | None, event: AuditEvent) -> str:
