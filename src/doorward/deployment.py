@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 
 from doorward.audit.model import Actor
 from doorward.keyring import Keyring
@@ -23,6 +24,18 @@ from doorward.tokens.desk import ForwardedToken, TokenDesk
 from doorward.tokens.status_list import Statuses
 from doorward.trusted_time import Timekeeper
 from doorward.verifiers.model import StoredVerifier
+
+
+class Incident(StrEnum):
+    """What an operator wants to know of, counted for the metrics."""
+
+    REFRESH_REUSED = "refresh_reused"
+    REFRESH_LATE = "refresh_late"
+    REFRESH_AHEAD = "refresh_ahead"
+    REFRESH_HEALED = "refresh_healed"
+    SESSION_REVIVED = "session_revived"
+    STORE_PUT_BACK = "store_put_back"
+    BUSY = "busy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +61,7 @@ class Deployment:
         cookies: sessions that were looked up a moment ago.
         forwarded: tokens for upstreams that were made a moment ago, by session.
         verifiers: who may read the feed, by id, as of the last look.
+        incidents: how often what has happened in this process.
         watches: whether somebody keeps this up to date in the background, in this process.
     """
 
@@ -69,6 +83,7 @@ class Deployment:
     cookies: Memory[RememberedSession] = field(default_factory=lambda: Memory(MOST_SESSIONS))
     forwarded: dict[str, ForwardedToken] = field(default_factory=dict)
     verifiers: dict[str, StoredVerifier] = field(default_factory=dict)
+    incidents: dict[Incident, int] = field(default_factory=lambda: dict.fromkeys(Incident, 0))
     watches: Callable[[], bool]
 
     @property
@@ -105,6 +120,10 @@ class Deployment:
         """Ask the store for each session anew."""
         self.cookies.forget_all()
         self.forwarded.clear()
+
+    def count(self, incident: Incident) -> None:
+        """Count what has happened, for the metrics."""
+        self.incidents[incident] += 1
 
     def ending(self, reason: EndReason, actor: Actor) -> Ending:
         return Ending(reason=reason, actor=actor, remember_for=self.options.revocations_live_for)

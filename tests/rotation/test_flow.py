@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from doorward.audit.model import Action, Origin
+from doorward.deployment import Incident
 from doorward.doorward import Doorward
 from doorward.errors import InvalidGrant, SessionEnded, TooEarly, Unavailable
 from doorward.pulse import Pulse
@@ -359,3 +360,5 @@ async def test_a_process_that_stood_still_neither_ends_nor_recovers_a_session(da
             await refresh(late, text, origin=HOME)
         ended = await row_of(auth, signed_in)
         assert ended.ended_reason is EndReason.REUSE
+        counted = {kind for kind, count in auth.deployment.incidents.items() if count}
+        assert counted == {Incident.REFRESH_LATE, Incident.REFRESH_REUSED}

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any, Protocol
 
+from doorward.deployment import Incident
 from doorward.doorward import Doorward
-from doorward.errors import DatabaseUnusable, DoorwardError, NotFound, StoreUnavailable
+from doorward.errors import Busy, DatabaseUnusable, DoorwardError, NotFound, StoreUnavailable
 from doorward.http.bodies import read_json, read_query
 from doorward.http.caller import (
     authenticate_admin_request,
@@ -161,6 +162,8 @@ class Api:
             return await operation.handler(self.auth, await self._read(operation, request, path))
         except DoorwardError as error:
             self._refusals.say(operation.id, error)
+            if isinstance(error, Busy) and self.auth.opened is not None:
+                self.auth.opened.count(Incident.BUSY)
             if operation.id == "read_readiness" and isinstance(error, StoreUnavailable | DatabaseUnusable):
                 dependency = error.dependency if isinstance(error, StoreUnavailable) else "database"
                 return problem_of(error, request, dependency=dependency)

@@ -6,7 +6,7 @@ import logging
 from datetime import datetime
 
 from doorward.audit.model import Action, Actor, AuditEvent
-from doorward.deployment import Deployment
+from doorward.deployment import Deployment, Incident
 from doorward.ports import Snapshot
 from doorward.revocation.rules import was_put_back
 from doorward.sessions.model import EndReason
@@ -55,6 +55,7 @@ async def _write_back(deployment: Deployment, snapshot: Snapshot, *, known: str)
     detail = {"revocations": len(held), "sessions": ended}
     event = AuditEvent(action=Action.STORE_PUT_BACK, actor=_HOUSEKEEPING, detail=detail)
     await deployment.store.renew_identity(known, event)
+    deployment.count(Incident.STORE_PUT_BACK)
     _log.error(
         "the store is not the one that it was: a backup or a standby has taken its place. %d revocations were written"
         " back, %d sessions that had ended were ended again. Who refreshed in between is asked to sign in, unless"

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from doorward.accounts.model import Owner
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
-from doorward.deployment import Deployment
+from doorward.deployment import Deployment, Incident
 from doorward.errors import InvalidGrant, StoreUnavailable, TooEarly, Unavailable
 from doorward.options import FIRST_PARTY
 from doorward.ports import Page
@@ -162,6 +162,7 @@ async def _apply(attempt: _Attempt, decision: Decision, seen: Session, account: 
             event = _event(attempt, to, Action.REFRESH_RECOVERED, await _other_party(attempt, seen))
             return await _write(attempt, seen, to, account, event=event)
         case Healed(to=to):
+            attempt.deployment.count(Incident.REFRESH_HEALED)
             _log.error("the store has lost writes: session %s healed to generation %s", seen.id, to.generation)
             event = _event(attempt, to, Action.REFRESH_HEALED, {})
             return await _write(attempt, seen, to, account, event=event)
@@ -183,9 +184,11 @@ async def _refuse(attempt: _Attempt, decision: Wait | Late | Ahead | Refused, se
             await store.record(_event(attempt, seen, Action.REFRESH_WAITED, {}))
             raise TooEarly(retry_after)
         case Late(delayed=delayed):
+            attempt.deployment.count(Incident.REFRESH_LATE)
             await store.record(_event(attempt, seen, Action.REFRESH_WAITED, {"why": "late"}))
             raise Unavailable(detail=f"this server was {delayed.total_seconds():.1f} s late itself, and judges nothing")
         case Ahead():
+            attempt.deployment.count(Incident.REFRESH_AHEAD)
             _log.error("the store has lost writes: session %s was presented a newer generation than it knows", seen.id)
             await store.record(_event(attempt, seen, Action.REFRESH_AHEAD, {}))
             raise InvalidGrant("newer than the store")
@@ -221,6 +224,7 @@ async def _end_reused(attempt: _Attempt, seen: Session) -> None:
     if ended is None:
         return
     attempt.deployment.live.merge(ended.revocations)
+    attempt.deployment.count(Incident.REFRESH_REUSED)
     _log.warning("refresh token reused: session %s of account %s has ended", seen.id, seen.account)
     raise InvalidGrant("reused", reason=EndReason.REUSE)
 

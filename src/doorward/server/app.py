@@ -30,7 +30,7 @@ REFRESHED_EVERY = timedelta(seconds=5)
 MOST_BATCHES = 20
 """Batches of one round of housekeeping: what is left is left for the next, so that requests never wait for it long."""
 
-_FREQUENT = frozenset({"read_health", "read_readiness", "read_metrics", "page_asset"})
+_FREQUENT = frozenset({"read_health", "read_readiness", "read_metrics", "page_asset", "read_revocation_digests"})
 
 _log = structlog.get_logger("doorward.server")
 _plain_log = logging.getLogger("doorward.server")
@@ -111,6 +111,7 @@ class ServerApp:
             readers=known.hub.readers,
             readers_cut=known.hub.cut,
             hits={"sessions": known.cookies.hits, "tokens": known.desk.remembered.hits},
+            incidents=known.incidents,
             misses={"sessions": known.cookies.misses, "tokens": known.desk.remembered.misses},
         )
 

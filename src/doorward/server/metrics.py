@@ -26,6 +26,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from doorward.deployment import Incident
 from doorward.ports import Removed
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -50,6 +51,7 @@ class Readings:
         readers_cut: those that were too slow, so far.
         hits: by cache, what was answered from memory so far.
         misses: by cache, what was not.
+        incidents: how often what has happened so far.
     """
 
     staleness: timedelta | None
@@ -58,6 +60,7 @@ class Readings:
     readers_cut: int
     hits: Mapping[str, int]
     misses: Mapping[str, int]
+    incidents: Mapping[Incident, int]
 
 
 class Metrics:
@@ -110,6 +113,9 @@ class Metrics:
         self._cache = Counter(
             "doorward_cache_lookups", "Credentials looked for in memory.", ("cache", "outcome"), registry=registry
         )
+        self._incidents = Counter(
+            "doorward_incidents", "What an operator wants to know of, by its kind.", ("kind",), registry=registry
+        )
         self._told = Histogram(
             "doorward_revocation_told_seconds",
             "From the commit of a revocation until this process told the readers of the feed, by the store's clock.",
@@ -151,6 +157,8 @@ class Metrics:
         self._staleness.set(_COLD if read.staleness is None else read.staleness.total_seconds())
         self._readers.set(read.readers)
         self._cut.inc(self._since((), read.readers_cut))
+        for kind, count in read.incidents.items():
+            self._incidents.labels(kind.value).inc(self._since(("incident", kind), count))
         for outcome, counts in (("hit", read.hits), ("miss", read.misses)):
             for cache, count in counts.items():
                 self._cache.labels(cache, outcome).inc(self._since((cache, outcome), count))

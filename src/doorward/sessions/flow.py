@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from doorward.accounts.model import Account, Owner
 from doorward.audit.model import Actor
-from doorward.deployment import Deployment
+from doorward.deployment import Deployment, Incident
 from doorward.errors import (
     InvalidToken,
     NotAuthenticated,
@@ -19,6 +19,7 @@ from doorward.errors import (
 )
 from doorward.principal import Principal
 from doorward.secret import Secret
+from doorward.seldom import Seldom
 from doorward.sessions.cache import remembered_session
 from doorward.sessions.model import (
     EndReason,
@@ -31,6 +32,7 @@ from doorward.tokens.desk import Verified
 from doorward.wire.handle import parse_handle
 
 _log = logging.getLogger(__name__)
+_seldom = Seldom(_log)
 
 _ASK_AGAIN_AFTER = timedelta(seconds=5)
 
@@ -100,6 +102,7 @@ async def end_revived(deployment: Deployment, session: Session) -> None:
     ended = await deployment.store.end_session(session.id, ending)
     if ended is not None:
         deployment.live.merge(ended.revocations)
+        deployment.count(Incident.SESSION_REVIVED)
         _log.error("the store has lost writes: session %s had ended, and is ended again", session.id)
 
 
@@ -108,7 +111,7 @@ async def _touch(deployment: Deployment, session: Session) -> None:
         await deployment.store.touch(session.key, idle=deployment.options.session_idle)
     except Unavailable as error:
         # The session has been read and stands: a disk that is full signs nobody out.
-        _log.warning("the use of session %s is not noted: %s", session.id, error.detail)
+        _seldom.warning("the use of session %s is not noted: %s", session.id, error.detail)
 
 
 def standing(seen: Sighting) -> tuple[Session, Owner]:
@@ -170,7 +173,9 @@ async def acknowledge(deployment: Deployment, session_id: str, generation: int) 
     try:
         await deployment.store.acknowledge(session_id, generation)
     except Unavailable as error:
-        _log.warning("generation %s of session %s is not noted as seen yet: %s", generation, session_id, error.detail)
+        _seldom.warning(
+            "generation %s of session %s is not noted as seen yet: %s", generation, session_id, error.detail
+        )
         deployment.desk.note_acknowledged(session_id, generation, until=seconds + _ASK_AGAIN_AFTER.total_seconds())
     else:
         deployment.desk.note_acknowledged(session_id, generation)

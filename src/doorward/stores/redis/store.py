@@ -31,6 +31,7 @@ from doorward.ports import Clock, Removed, Snapshot
 from doorward.revocation.model import Revocation
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.secret import Secret
+from doorward.seldom import Seldom
 from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session, Sighting, Started, Step
 from doorward.sessions.rules import decide_standing
 from doorward.stores import records
@@ -46,6 +47,7 @@ from doorward.stores.sql.standing import Standing
 from doorward.stores.sql.store import SqlStore
 
 _log = logging.getLogger(__name__)
+_seldom = Seldom(_log)
 
 LOOKED_AT_ONCE = 100
 """How many sessions that are revoked are looked at with each reading of the revocations."""
@@ -145,7 +147,7 @@ class RedisSessionStore(SqlStore):
         try:
             known = await self._known(found.row)
         except Unavailable as error:
-            _log.warning("session %s is taken as Redis has it: %s", found.row.session.id, error.detail)
+            _seldom.warning("session %s is taken as Redis has it: %s", found.row.session.id, error.detail)
             return judging.sighting_of(found)
         return judging.sighting_of(found) if known.bears(found.row.session) else await self._judged(key, found)
 
