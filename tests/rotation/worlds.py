@@ -120,6 +120,7 @@ class Real:
             redis=redis,
             blocking=True,
             clock=clock,
+            ticks=clock.ticks,
             entropy=SeededEntropy(),
             heal_lost_writes=heal,
             lost_reply_window=POLICY.window,

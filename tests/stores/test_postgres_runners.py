@@ -18,6 +18,7 @@ from doorward.blocking import run_blocking
 from doorward.errors import Busy, DatabaseUnusable, StoreUnavailable, Unavailable, ValidationFailed
 from doorward.secret import Secret
 from doorward.stores.sql import postgres, postgres_runners
+from doorward.stores.sql.migrations import HEAD
 from doorward.stores.sql.store import SqlStore
 from doorward.stores.sql.transaction import Transaction
 from doorward.testing import an_account
@@ -301,7 +302,7 @@ async def test_a_schema_that_is_not_ours_any_more_is_not_ready(store: SqlStore, 
         with pytest.raises(StoreUnavailable, match="9999"):
             await store.ping()
     finally:
-        postgres.run("UPDATE doorward_version SET version_num = '0001'")
+        postgres.run(f"UPDATE doorward_version SET version_num = '{HEAD}'")
 
 
 def test_a_forked_process_takes_connections_of_its_own(address: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from doorward.errors import (
     Unavailable,
 )
 from doorward.principal import Principal
+from doorward.revocation.model import Kind
 from doorward.secret import Secret
 from doorward.seldom import Seldom
 from doorward.sessions.cache import remembered_session
@@ -25,6 +26,7 @@ from doorward.sessions.model import (
     EndReason,
     Session,
     Sighting,
+    reason_of,
 )
 from doorward.sessions.recognition import recognise_handle, recognise_token
 from doorward.sessions.rules import decide_standing, is_held, is_revoked, is_sighting_due
@@ -98,7 +100,9 @@ async def end_revived(deployment: Deployment, session: Session) -> None:
     seen = await deployment.store.session(session.key)
     if seen.session is None or not is_revoked(seen.session, deployment.live):
         return
-    ending = deployment.ending(EndReason.ADMIN, Actor(name="housekeeping"))
+    live = deployment.live
+    entry = live.get(Kind.SESSION, session.id) or live.get(Kind.ACCOUNT, session.account)
+    ending = deployment.ending(reason_of(entry) or EndReason.ADMIN, Actor(name="housekeeping"))
     ended = await deployment.store.end_session(session.id, ending)
     if ended is not None:
         deployment.live.merge(ended.revocations)

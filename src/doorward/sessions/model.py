@@ -184,6 +184,14 @@ class Ending:
     remember_for: timedelta
 
 
+def reason_of(entry: Revocation | None) -> EndReason | None:
+    """Why what an entry names has ended; None where it does not say so in a word that we know."""
+    try:
+        return None if entry is None or entry.reason is None else EndReason(entry.reason)
+    except ValueError:
+        return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """What was ended, and what the live set must learn of it."""

@@ -28,7 +28,7 @@ from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Actor, AuditEvent
 from doorward.errors import StoreUnavailable, Unavailable
 from doorward.ports import Clock, Removed, Snapshot
-from doorward.revocation.model import Revocation
+from doorward.revocation.model import Kind, LiveSet, Revocation
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.secret import Secret
 from doorward.seldom import Seldom
@@ -290,7 +290,12 @@ class RedisSessionStore(SqlStore):
 
     async def write_back(self, revocations: Sequence[Revocation], ending: Ending) -> Ended:
         rows = await self._sessions.rows(await self._sessions.live_among(judging.named_in(revocations)))
-        named = [judging.ending_these(row.session.account, [row.session], ending) for row in rows if row is not None]
+        entries = LiveSet(revocations)
+        named = [
+            judging.ending_these(row.session.account, [row.session], records.as_it_was(ending, entry))
+            for row in rows
+            if row is not None and (entry := entries.get(Kind.SESSION, row.session.id)) is not None
+        ]
         works = await self._runner.write(
             partial(session_work.write_back, lost=revocations, named=named, ending=ending, id_=judging.new_id)
         )

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from doorward.accounts.model import Account
 from doorward.audit.model import Action, Actor, AuditEvent
 from doorward.errors import StoreUnavailable
 from doorward.revocation.model import Kind, Revocation
 from doorward.sessions.model import Ended, Ending, Session
+from doorward.stores import records
 from doorward.stores.sql import accounts, copy_mark, live, revocations, schema, trail
 from doorward.stores.sql.live import STANDS
 from doorward.stores.sql.note_beside import Note, has_gone_back
@@ -118,23 +120,28 @@ def write_back(tx: Transaction, *, lost: Sequence[Revocation], ending: Ending) -
     revocations.write(tx, lost)
     over: list[Session] = []
     # In one order, and accounts before sessions, as everywhere: servers that write back at once do not cross.
-    for entry in sorted(lost, key=lambda entry: entry.id):
-        if entry.kind is Kind.ACCOUNT:
-            over += _end_below(tx, entry, ending)
-    named = [entry.id for entry in lost if entry.kind is Kind.SESSION]
+    of_accounts = sorted((entry for entry in lost if entry.kind is Kind.ACCOUNT), key=lambda entry: entry.id)
+    held = [(entry, accounts.locked(tx, entry.id)) for entry in of_accounts]
+    named = [entry for entry in lost if entry.kind is Kind.SESSION]
     if named:
-        live.hold(tx, _session.c.id.in_(named))
-        over += live.end(tx, STANDS & _session.c.id.in_(named), ending)
+        live.hold(tx, _session.c.id.in_([entry.id for entry in named]))
+    for reason in sorted({entry.reason or "" for entry in named}):
+        alike = [entry for entry in named if (entry.reason or "") == reason]
+        over += live.end(
+            tx, STANDS & _session.c.id.in_([entry.id for entry in alike]), records.as_it_was(ending, alike[0])
+        )
+    for entry, account in held:
+        # After the sessions that have an entry of their own, which says better why they ended.
+        over += _end_below(tx, entry, account, ending)
     return live.tell_each(tx, over, ending)
 
 
-def _end_below(tx: Transaction, entry: Revocation, ending: Ending) -> Sequence[Session]:
+def _end_below(tx: Transaction, entry: Revocation, account: Account | None, ending: Ending) -> Sequence[Session]:
     """End what stands under a version of an account that is accepted no more."""
-    account = accounts.locked(tx, entry.id)
     if account is None or account.version >= entry.value:
         return ()
     # Sessions first: once the version is raised they do not stand any more.
-    over = live.end(tx, STANDS & (_session.c.account == account.id), ending)
+    over = live.end(tx, STANDS & (_session.c.account == account.id), records.as_it_was(ending, entry))
     accounts.raise_version(tx, account, to=entry.value)
     return over
 

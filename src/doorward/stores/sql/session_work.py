@@ -323,7 +323,8 @@ def write_back(
         account = accounts.locked(tx, entry.id) if entry.kind is Kind.ACCOUNT else None
         if account is not None and account.version < entry.value:
             accounts.raise_version(tx, account, to=entry.value)
-            below = msgspec.structs.replace(work_of(account.id, ending, each=True), below=entry.value)
+            below = work_of(account.id, records.as_it_was(ending, entry), each=True)
+            below = msgspec.structs.replace(below, below=entry.value)
             works.append(Noted(id=id_(), work=below))
     note(tx, *works)
     return works
