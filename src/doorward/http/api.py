@@ -30,6 +30,7 @@ from doorward.http.operations import TABLE
 from doorward.http.problems import InternalError, oauth_problem_of, problem_of
 from doorward.http.refusals import RefusalLog
 from doorward.http.router import Resource, Router
+from doorward.http.vary import VARY
 
 Observer = Callable[[str, int, float], None]
 """Told of every call: the operation's id, the status, the seconds that it took."""
@@ -148,6 +149,8 @@ class Api:
             name, response = UNKNOWN, problem_of(refused, request)
         else:
             name, response = operation.id, await self._call(operation, request, resource.path)
+        if _depends_on_caller(operation, page, response):
+            response = response.with_headers([VARY])
         response = self._harden(response, request, public=_is_public(resource), is_page=page is not None)
         if self._observer is not None:
             self._observer(name, response.status, perf_counter() - started)
@@ -208,6 +211,13 @@ class Api:
         return response.with_headers(
             (*hardening, *cors_headers(request.headers.get("origin"), allowed=allowed, public=public))
         )
+
+
+def _depends_on_caller(operation: AnyOperation | None, page: str | None, response: Response) -> bool:
+    """Whether an answer depends on who asks: of an operation that asks, or of a page; not what caches may keep."""
+    if page is not None:
+        return not any(value.startswith("public") for value in response.values("cache-control"))
+    return operation is not None and operation.access is not Access.ANYBODY
 
 
 def _is_public(resource: Resource | None) -> bool:

@@ -44,7 +44,7 @@ class Command(BaseCommand):
         }
         account = ImportedAccount(
             email=getattr(user, user.get_email_field_name()) or "",
-            password_hash=Secret(user.password) if user.has_usable_password() else None,
+            password_hash=Secret(user.password) if user.password and user.has_usable_password() else None,
             name=user.get_full_name() or None,
             roles=tuple(roles),
         )
