@@ -104,7 +104,7 @@ def test_every_option_that_weakens_a_default_says_so_in_its_name_and_is_off() ->
 def test_no_option_makes_a_cookie_go_further_than_to_its_own_host_and_site() -> None:
     """``SameSite=None`` and ``Domain`` cannot be asked for, so they need not be refused one by one."""
     about_cookies = {each.name for each in fields(Options) if "cookie" in each.name or "site" in each.name}
-    assert about_cookies == {"insecure_cookies_over_http"}
+    assert about_cookies == {"insecure_cookies_over_http", "cookie_prefix"}
     with pytest.raises(TypeError):
         Options(cookie_domain="example.com")  # type: ignore[call-arg]
 

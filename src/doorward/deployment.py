@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from doorward.accounts.hook import SignUpHook
 from doorward.audit.model import Actor
 from doorward.keyring import Keyring
 from doorward.limits import Limits
@@ -24,6 +25,7 @@ from doorward.tokens.desk import ForwardedToken, TokenDesk
 from doorward.tokens.status_list import Statuses
 from doorward.trusted_time import Timekeeper
 from doorward.verifiers.model import StoredVerifier
+from doorward.wire.cookies import SESSION_COOKIE
 
 
 class Incident(StrEnum):
@@ -62,6 +64,9 @@ class Deployment:
         forwarded: tokens for upstreams that were made a moment ago, by session.
         verifiers: who may read the feed, by id, as of the last look.
         incidents: how often what has happened in this process.
+        session_cookies: what the header of a request with nothing but our session cookie begins with, by whether it
+            came over HTTPS: nearly every request asks.
+        on_sign_up: the application's own step of opening an account, or None.
         watches: whether somebody keeps this up to date in the background, in this process.
     """
 
@@ -84,6 +89,8 @@ class Deployment:
     forwarded: dict[str, ForwardedToken] = field(default_factory=dict)
     verifiers: dict[str, StoredVerifier] = field(default_factory=dict)
     incidents: dict[Incident, int] = field(default_factory=lambda: dict.fromkeys(Incident, 0))
+    session_cookies: Mapping[bool, str]
+    on_sign_up: SignUpHook | None
     watches: Callable[[], bool]
 
     @property
@@ -131,3 +138,9 @@ class Deployment:
 
 DUE_EVERY = timedelta(seconds=1)
 """How often a server reads what others have revoked, and which keys there are."""
+
+
+def session_cookies_of(options: Options) -> Mapping[bool, str]:
+    """How the session cookie begins, by whether it came over HTTPS."""
+    prefix = options.cookie_prefix
+    return {https: f"{SESSION_COOKIE.name_on(prefix=prefix, https=https)}=" for https in (False, True)}

@@ -10,18 +10,20 @@ from secrets import token_bytes
 from typing import Any, Self, TypeVar, Unpack
 
 from doorward.accounts import flow as accounts
+from doorward.accounts.hook import Fields, SignUpHook, problems_of_hook
 from doorward.accounts.model import Account, AccountChange, ImportedAccount
 from doorward.assurance import Demands
+from doorward.audit.flow import record_refused_credential
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
 from doorward.clocks import clock_of_ticks, seconds_of, system_clock
 from doorward.completion import to_the_end
-from doorward.deployment import Deployment
+from doorward.deployment import Deployment, session_cookies_of
 from doorward.errors import ConfigurationError, Unavailable
 from doorward.keyring import Keyring, problems_of_secrets
 from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
-from doorward.limits import limits_for
+from doorward.limits import CredentialKind, limits_for
 from doorward.options import FIRST_PARTY, OptionFields, Options, problems_of
 from doorward.places import Places
 from doorward.ports import Clock, Entropy, Page, Removed, Store
@@ -61,6 +63,8 @@ class Doorward:
         memcached: ``memcached://host:port,host:port``, a cache before the database, for the strategy ``session``.
         redis: ``redis://user:password@host:port/0`` and the like, where sessions live instead of in the database.
         geo_database: a file in MaxMind's format, from which sessions get the names of places.
+        on_sign_up: called in the transaction that opens an account; may refuse, and store the application's own fields
+            (docs/guides/signing-up.md).
         blocking: for synchronous hosts and the command line: every operation runs to its end without suspending.
         makes_keys: make keys of ``signing_algorithm`` where there are only others; a command that looks does not.
         clock: instead of this machine's, and of the database's where it has one of its own.
@@ -80,6 +84,7 @@ class Doorward:
         memcached: str | None = None,
         redis: Secret | str | None = None,
         geo_database: Path | str | None = None,
+        on_sign_up: SignUpHook | None = None,
         blocking: bool = False,
         makes_keys: bool = True,
         clock: Clock | None = None,
@@ -88,7 +93,7 @@ class Doorward:
         **options: Unpack[OptionFields],
     ) -> None:
         self.options = Options(**options)
-        problems = problems_of(self.options)
+        problems = problems_of(self.options) + problems_of_hook(on_sign_up)
         if secret is not None:
             problems += problems_of_secrets(secrets_of(secret, None))
         elif is_postgres(database):
@@ -99,6 +104,7 @@ class Doorward:
         self.database = database
         self.secret_file: Path | None = None if secret is not None else secret_file_of(database)
         self._secret = secret
+        self._on_sign_up = on_sign_up
         self.is_blocking = blocking
         self._makes_keys = makes_keys
         self._clock = clock or system_clock
@@ -161,6 +167,8 @@ class Doorward:
                 desk=TokenDesk(self.options, entropy=self._entropy),
                 limits=limits_for(self.options, clock=clock_of_ticks(self._ticks)),
                 statuses=Statuses(),
+                on_sign_up=self._on_sign_up,
+                session_cookies=session_cookies_of(self.options),
                 watches=self._watching_thread.is_on if self.is_blocking else (lambda: True),
             )
             await keys.check_secret(deployment)
@@ -242,12 +250,24 @@ class Doorward:
     # Accounts
 
     async def sign_up(
-        self, *, email: str, password: Secret, name: str | None = None, roles: Sequence[str] = (), actor: Actor
+        self,
+        *,
+        email: str,
+        password: Secret,
+        name: str | None = None,
+        roles: Sequence[str] = (),
+        fields: Fields | None = None,
+        actor: Actor,
     ) -> Account:
         """See ``accounts.flow.sign_up``."""
         return await accounts.sign_up(
-            self.deployment, email=email, password=password, name=name, roles=roles, actor=actor
+            self.deployment, email=email, password=password, name=name, roles=roles, fields=fields, actor=actor
         )
+
+    @property
+    def takes_sign_up_fields(self) -> bool:
+        """Whether a hook reads fields of the application's own."""
+        return self._on_sign_up is not None
 
     async def import_account(self, imported: ImportedAccount, *, actor: Actor) -> Account:
         """See ``accounts.flow.import_account``."""
@@ -426,6 +446,10 @@ class Doorward:
         return await verifiers.authenticate_verifier(self.deployment, credential)
 
     # Audit
+
+    async def record_refused_credential(self, kind: CredentialKind, *, origin: Origin) -> None:
+        """See ``audit.flow.record_refused_credential``."""
+        await record_refused_credential(self.deployment, kind, origin)
 
     async def trail(
         self, page: Page, *, account: str | None = None, session: str | None = None, action: Action | None = None

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
+from doorward.accounts.hook import SignUpStep
 from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Action, Actor, AuditEvent
 from doorward.keyring import Keyring
@@ -67,8 +68,12 @@ class Snapshot:
 class AccountStore(Protocol):
     """Where accounts live."""
 
-    async def create_account(self, account: Account, *, actor: Actor) -> bool:
-        """Insert an account and its ``account.created``.  False, with nothing written: ``email_key`` is taken."""
+    async def create_account(self, account: Account, *, actor: Actor, step: SignUpStep | None = None) -> bool:
+        """Insert an account and its ``account.created``.  False, with nothing written: ``email_key`` is taken.
+
+        The step runs in the same transaction, once the address is known to be free.  What it raises leaves nothing
+        behind, and is raised as ``HookFailed``.
+        """
         ...
 
     async def account(self, account_id: str) -> Account | None: ...

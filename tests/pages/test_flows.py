@@ -38,6 +38,16 @@ async def test_signing_up_signs_in(world: World) -> None:
     assert COOKIES[world.auth.options.strategy] in visitor.client.cookies
 
 
+async def test_a_space_around_the_address_is_no_part_of_it(world: World) -> None:
+    visitor = Visitor(world)
+    page = await visitor.open("/sign-up")
+    await visitor.submit(page, "sign-up", email="  grace@example.com ", password=PASSWORD)
+    assert await world.auth.deployment.store.account_by_email("grace@example.com") is not None
+    visitor = Visitor(world)
+    page = await visitor.submit(await visitor.open("/sign-in"), "sign-in", email=f" {EMAIL}\u00a0", password=PASSWORD)
+    assert page.address == "/sessions"
+
+
 async def test_signing_in_and_out(world: World) -> None:
     visitor = Visitor(world)
     page = await visitor.sign_in()

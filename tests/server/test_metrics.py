@@ -48,6 +48,7 @@ def readings(**changes: Any) -> Readings:
         "hits": {"sessions": 10, "tokens": 20},
         "misses": {"sessions": 1, "tokens": 2},
         "incidents": {Incident.REFRESH_REUSED: 3, Incident.BUSY: 0},
+        "refused_credentials": {"admin": 3, "verifier": 0},
     }
     return Readings(**fields | changes)
 
@@ -60,6 +61,7 @@ def test_what_is_known_of_revocations_and_who_reads_it_is_shown_as_of_now() -> N
         "doorward_live_revocations 4.0", "doorward_revocations_staleness_seconds 0.25", "doorward_feed_readers 2.0",
         "doorward_feed_readers_cut_total 1.0", 'doorward_cache_lookups_total{cache="sessions",outcome="hit"} 10.0',
         'doorward_cache_lookups_total{cache="tokens",outcome="miss"} 2.0',
+        'doorward_refused_credentials_total{kind="admin"} 3.0',
     ):  # fmt: skip
         assert line in first, line
     again = text_of(metrics)

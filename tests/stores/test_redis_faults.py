@@ -111,7 +111,9 @@ async def test_a_server_that_is_away_is_an_answer_in_bounded_time_and_signs_nobo
     sqlite: str, failing: ValkeyServer, away: Callable[[], Any]
 ) -> None:
     options: dict[str, Any] = {"rate_limits": False, "insecure_fast_hashing": True}
-    async with Doorward(sqlite, secret="s" * 40, redis=failing.emptied(), **options) as auth:
+    async with Doorward(
+        sqlite, secret="the secret of a deployment in tests", redis=failing.emptied(), **options
+    ) as auth:
         await auth.sign_up(email=EMAIL, password=PASSWORD, actor=ACTOR)
         signed_in = await sign_in(auth)
         token = refresh_token(signed_in)

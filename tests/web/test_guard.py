@@ -49,7 +49,7 @@ class Gone(Socket):
 @pytest.fixture
 async def auth() -> AsyncIterator[Doorward]:
     options: dict[str, Any] = {"strategy": "jwt", "insecure_fast_hashing": True, "clock": FakeClock()}
-    async with Doorward("memory:", secret="s" * 40, **options) as auth:
+    async with Doorward("memory:", secret="the secret of a deployment in tests", **options) as auth:
         await auth.sign_up(email=EMAIL, password=PASSWORD, actor=Actor())
         yield auth
 

@@ -7,6 +7,9 @@ def main() -> None:
     """The entry point ``doorward``."""
     import sys
 
+    from doorward.cli.streams import open_missing_streams
+
+    open_missing_streams()
     from doorward.cli.app import run
 
     sys.exit(run(sys.argv[1:]))

@@ -38,6 +38,12 @@ class NewAccount(Input, frozen=True):
     email: str
     password: Secret
     name: str | None = None
+    fields: (
+        Annotated[
+            dict[str, str | int | bool | None], Meta(description="The application's own, where it has a hook for them.")
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class NewPassword(Input, frozen=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from doorward.audit.model import Actor
 from doorward.errors import DoorwardError, InvalidCredentials
 from doorward.http import accounts as api_accounts
@@ -24,6 +26,10 @@ from doorward.pages.who import (
 
 NOTICES = frozenset({"signed_out", "signed_up", "session_over"})
 """What the page for signing in can be asked to say: these and nothing else, whatever a link has in it."""
+
+
+_FIELDS = frozenset({"email", "password", "name"})
+_OWN = "fields."
 
 
 # Signing in
@@ -73,6 +79,7 @@ def _sign_in_form(visit: Visit, mistakes: Mistakes | None = None) -> Response:
         mistakes=mistakes,
         notice=notice if notice in NOTICES and mistakes is None else None,
         email=visit.form.get("email", ""),
+        sign_up_is_open=visit.auth.options.sign_up == "open",
     )
 
 
@@ -80,10 +87,12 @@ def _sign_in_form(visit: Visit, mistakes: Mistakes | None = None) -> Response:
 
 
 async def show_sign_up(visit: Visit) -> Response:
+    api_accounts.require_open_sign_up(visit.auth)
     return _sign_up_form(visit)
 
 
 async def sign_up(visit: Visit) -> Response:
+    api_accounts.require_open_sign_up(visit.auth)
     try:
         visit.check_form()
         require(visit.form, "email", "password")
@@ -91,16 +100,28 @@ async def sign_up(visit: Visit) -> Response:
             email=visit.form["email"],
             password=visit.secret("password"),
             name=visit.form.get("name"),
+            fields=_own_fields(visit),
             actor=Actor(origin=visit.request.origin),
         )
     except DoorwardError as error:
-        return _sign_up_form(visit, visit.note(error))
+        return _sign_up_form(visit, _with_own_mistakes(visit.note(error)))
     try:
         await _start_session(visit)
     except DoorwardError:
         # The account is there, and nobody shall be told otherwise.
         return visit.redirect(visit.link("sign-in", notice="signed_up"))
     return visit.onward()
+
+
+def _own_fields(visit: Visit) -> dict[str, str]:
+    """The inputs of the application's own template whose names begin with ``fields.``."""
+    return {name.removeprefix(_OWN): value for name, value in visit.form.items() if name.startswith(_OWN)}
+
+
+def _with_own_mistakes(mistakes: Mistakes) -> Mistakes:
+    """Mistakes in fields that our template has no place for, said of the form as a whole."""
+    own = [text for name, texts in mistakes.fields.items() if name not in _FIELDS for text in texts]
+    return replace(mistakes, general=" ".join(own)) if own and mistakes.general is None else mistakes
 
 
 def _sign_up_form(visit: Visit, mistakes: Mistakes | None = None) -> Response:
@@ -111,6 +132,7 @@ def _sign_up_form(visit: Visit, mistakes: Mistakes | None = None) -> Response:
         mistakes=mistakes,
         email=visit.form.get("email", ""),
         display_name=visit.form.get("name", ""),
+        fields=_own_fields(visit),
     )
 
 

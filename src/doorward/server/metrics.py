@@ -52,6 +52,7 @@ class Readings:
         hits: by cache, what was answered from memory so far.
         misses: by cache, what was not.
         incidents: how often what has happened so far.
+        refused_credentials: by kind, admin keys and verifiers' credentials that were refused so far.
     """
 
     staleness: timedelta | None
@@ -61,6 +62,7 @@ class Readings:
     hits: Mapping[str, int]
     misses: Mapping[str, int]
     incidents: Mapping[Incident, int]
+    refused_credentials: Mapping[str, int]
 
 
 class Metrics:
@@ -116,6 +118,12 @@ class Metrics:
         self._incidents = Counter(
             "doorward_incidents", "What an operator wants to know of, by its kind.", ("kind",), registry=registry
         )
+        self._refused = Counter(
+            "doorward_refused_credentials",
+            "Admin keys and verifiers' credentials that were refused, by what they were presented for.",
+            ("kind",),
+            registry=registry,
+        )
         self._told = Histogram(
             "doorward_revocation_told_seconds",
             "From the commit of a revocation until this process told the readers of the feed, by the store's clock.",
@@ -157,8 +165,10 @@ class Metrics:
         self._staleness.set(_COLD if read.staleness is None else read.staleness.total_seconds())
         self._readers.set(read.readers)
         self._cut.inc(self._since((), read.readers_cut))
-        for kind, count in read.incidents.items():
-            self._incidents.labels(kind.value).inc(self._since(("incident", kind), count))
+        for incident, count in read.incidents.items():
+            self._incidents.labels(incident.value).inc(self._since(("incident", incident.value), count))
+        for kind, refused in read.refused_credentials.items():
+            self._refused.labels(kind).inc(self._since(("refused", kind), refused))
         for outcome, counts in (("hit", read.hits), ("miss", read.misses)):
             for cache, count in counts.items():
                 self._cache.labels(cache, outcome).inc(self._since((cache, outcome), count))

@@ -24,7 +24,7 @@ from doorward.server.banner import banner
 from doorward.server.logs import set_up_logs
 from doorward.server.metrics import SHARED_FOLDER
 from doorward.server.settings import Settings, pages_of, warnings_of
-from doorward.server.sources import PREFIX, config_file
+from doorward.server.sources import PREFIX, config_file, service_variables
 
 if TYPE_CHECKING:
     import uvicorn
@@ -54,6 +54,9 @@ def serve(settings: Settings, *, flags: Mapping[str, Any], config: Path | None) 
     for problem in warnings_of(settings):
         print(f"Warning {problem}", file=sys.stderr)  # noqa: T201 -- for whoever started it
     set_up_logs(settings.log_format, level=settings.log_level, known=settings.secrets)
+    passed_over = service_variables()
+    if passed_over:
+        _log.info("variables of a Kubernetes Service are not read as settings", variables=passed_over)
     with listening(settings.host, settings.port) as sock:
         # Port 0 lets the system choose.
         settings = settings.model_copy(update={"port": sock.getsockname()[1]})
@@ -128,9 +131,8 @@ def _uvicorn_config(app: ServerApp | str, settings: Settings, *, lifespan: str) 
         log_config=None,
         access_log=False,
         server_header=False,
-        # Whoever is believed about the client's address has to be named.
-        proxy_headers=bool(settings.forwarded_allow_ips),
-        forwarded_allow_ips=[*settings.forwarded_allow_ips],
+        # ServerApp reads them itself.
+        proxy_headers=False,
         backlog=BACKLOG,
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=int(ENDS_WITHIN.total_seconds()),

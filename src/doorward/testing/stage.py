@@ -107,7 +107,8 @@ async def login_as(
     issuer = auth.options.issuer
     visitor = Visitor(app, base_url=issuer, clock=auth.deployment.clock)
     visitor.account_id, visitor.refresh_path = account.id, f"{prefix}/v1/token"
-    visitor.hold(signed_in.credentials, https=issuer.startswith("https:"))
+    https, cookie_prefix = issuer.startswith("https:"), auth.options.cookie_prefix
+    visitor.hold(signed_in.credentials, https=https, cookie_prefix=cookie_prefix)
     return visitor
 
 

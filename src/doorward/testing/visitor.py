@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from doorward.sessions.model import Credentials
 from doorward.testing.cookie_client import Answer, CookieClient
-from doorward.wire.cookies import REFRESH_COOKIE, SESSION_COOKIE
+from doorward.wire.cookies import DEFAULT_PREFIX, REFRESH_COOKIE, SESSION_COOKIE
 
 
 class InFlight:
@@ -99,14 +99,14 @@ class Visitor(UnreliableClient):
             self.access_token = body["access_token"]
             self.refresh_token = body.get("refresh_token", self.refresh_token)
 
-    def hold(self, credentials: Credentials, *, https: bool) -> None:
+    def hold(self, credentials: Credentials, *, https: bool, cookie_prefix: str = DEFAULT_PREFIX) -> None:
         """Keep what signing in has handed out, as if it had come by HTTP."""
         if credentials.access_token is not None:
             self.access_token = credentials.access_token.text.reveal()
         if credentials.handle is not None:
-            self.plant(SESSION_COOKIE.name_on(https=https), credentials.handle.reveal())
+            self.plant(SESSION_COOKIE.name_on(prefix=cookie_prefix, https=https), credentials.handle.reveal())
         elif credentials.refresh_token is not None and credentials.csrf_token is not None:
-            self.plant(REFRESH_COOKIE.name_on(https=https), credentials.refresh_token.reveal())
+            self.plant(REFRESH_COOKIE.name_on(prefix=cookie_prefix, https=https), credentials.refresh_token.reveal())
         elif credentials.refresh_token is not None:
             self.refresh_token = credentials.refresh_token.reveal()
         self.csrf_token = credentials.csrf_token

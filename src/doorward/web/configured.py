@@ -15,7 +15,7 @@ from doorward.options import Options
 from doorward.secret import Secret
 
 _DEFAULTS = {field.name: getattr(Options(), field.name) for field in fields(Options)}
-_OTHERS = ("database", "secret", "memcached", "redis", "geo_database")
+_OTHERS = ("database", "secret", "memcached", "redis", "geo_database", "on_sign_up")
 
 NAMES = (*_OTHERS, *_DEFAULTS)
 """What can be set, by the names that ``Doorward`` takes."""

@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, after_this_request, current_app, redirect, request, url_for
 from werkzeug.local import LocalProxy
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response as AnyResponse
 
 from doorward import doorward
+from doorward.accounts.hook import SignUpHook
 from doorward.assurance import Demand, Demands
 from doorward.blocking import run_blocking
 from doorward.errors import ConfigurationError, DoorwardError, NotAuthenticated
@@ -24,6 +26,7 @@ from doorward.http.vary import merge_vary
 from doorward.options import OptionFields
 from doorward.principal import Principal
 from doorward.secret import Secret
+from doorward.service_variables import is_service_variable
 from doorward.sessions.model import SignedIn
 from doorward.web.configured import NAMES, configured
 from doorward.web.flask_refusals import answered
@@ -52,6 +55,7 @@ class Doorward:
         sign_in_view: the endpoint of a page to sign in on, to which browsers are sent that ask for a page and may not
             have it; None answers everybody with 401.
         secret: as for ``doorward.Doorward``.
+        on_sign_up: as for ``doorward.Doorward``.
         options: the fields of ``Options``.
     """
 
@@ -62,9 +66,11 @@ class Doorward:
         prefix: str = "/auth",
         sign_in_view: str | None = None,
         secret: Secret | str | Sequence[Secret] | None = None,
+        on_sign_up: SignUpHook | None = None,
         **options: Unpack[OptionFields],
     ) -> None:
         given = {"database": database, "prefix": prefix, "sign_in_view": sign_in_view, "secret": secret, **options}
+        given["on_sign_up"] = on_sign_up
         self._given: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
 
     def init_app(self, app: Flask) -> None:
@@ -73,13 +79,17 @@ class Doorward:
         Raises:
             ConfigurationError: the settings cannot be used.
         """
-        said = {name.removeprefix(_PREFIX).lower(): app.config[name] for name in app.config if name.startswith(_PREFIX)}
+        said = {
+            name.removeprefix(_PREFIX).lower(): value
+            for name, value in app.config.items()
+            if name.startswith(_PREFIX) and not is_service_variable(name.removeprefix(_PREFIX), value)
+        }
         values = self._given | said
         if values.get("sign_in_view") is not None and values.get("strategy") != "session":
             raise ConfigurationError([NO_HANDLE])
         auth = configured(values, spelt=lambda name: _PREFIX + name.upper(), known=(*_OWN, *NAMES))
         app.extensions[_EXTENSION] = _Extension(auth=auth, sign_in_view=values.get("sign_in_view"))
-        app.wsgi_app = Mounted(app.wsgi_app, auth, values["prefix"])  # type: ignore[method-assign]  # as Flask says
+        _mount(app, auth, values["prefix"])
         app.register_error_handler(DoorwardError, _answer)
         app.after_request(_vary)
 
@@ -119,6 +129,17 @@ class Doorward:
         _, headers = self.run(lambda auth: sign_out_by_form(auth, here))
         _send_along(headers)
         request.environ[_KNOWN] = (doorward_of(current_app), None, NotAuthenticated())
+
+
+def _mount(app: Flask, auth: doorward.Doorward, prefix: str) -> None:
+    """Answer below the prefix, with the client's address that ProxyFix finds, whichever of the two came first."""
+    before = app.wsgi_app
+    while isinstance(before, ProxyFix) and isinstance(before.app, ProxyFix):
+        before = before.app
+    if isinstance(before, ProxyFix):
+        before.app = Mounted(before.app, auth, prefix)
+    else:
+        app.wsgi_app = Mounted(app.wsgi_app, auth, prefix)  # type: ignore[method-assign]  # as Flask says
 
 
 def doorward_of(app: Flask) -> doorward.Doorward:

@@ -48,6 +48,12 @@ def test_whoever_opens_an_account_is_signed_in_with_a_cookie_like_any_of_doorwar
     assert (refused.status_code, COOKIE in refused.cookies) == (422, False)
 
 
+def test_a_space_around_the_address_is_no_part_of_it() -> None:
+    account, browser = an_account(), a_browser()
+    form = {"username": f" {account.email} ", "password": PASSWORD, "next": "/mine/"}
+    assert browser.post("/sign-in/", form)["location"] == "/mine/"
+
+
 def test_a_page_that_needs_signing_in_leads_there_and_back() -> None:
     account, browser = an_account(), a_browser()
     asked = browser.get("/mine/")

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 
 from doorward.audit.model import Origin
 from doorward.errors import InvalidCredentials, RateLimited
+from doorward.http.proxies import watch
 from doorward.secret import Secret
 from doorward.web.django.conf import run
 from doorward.web.django.messages import request_of
@@ -31,7 +32,7 @@ class DoorwardBackend(ModelBackend):
         email = username if username is not None else fields.get("email")
         if email is None or password is None:
             return None
-        origin = request_of(request).origin if request is not None else Origin(ip=None)
+        origin = _origin_of(request) if request is not None else Origin()
         try:
             account = run(lambda auth: auth.prove_password(email=email, password=Secret(password), origin=origin))
         except (InvalidCredentials, RateLimited):
@@ -49,3 +50,9 @@ class DoorwardBackend(ModelBackend):
     async def aget_user(self, user_id: Any) -> None:
         """As ``get_user``."""
         return self.get_user(user_id)
+
+
+def _origin_of(request: HttpRequest) -> Origin:
+    here = request_of(request)
+    watch.notice(here)
+    return here.origin

@@ -72,7 +72,8 @@ class DoorwardMiddleware:
 
 
 def _has_credential(request: HttpRequest) -> bool:
-    name = SESSION_COOKIE.name_on(https=is_https(deployment(), request_of(request)))
+    auth = deployment()
+    name = SESSION_COOKIE.name_on(prefix=auth.options.cookie_prefix, https=is_https(auth, request_of(request)))
     return "Authorization" in request.headers or name in request.headers.get("Cookie", "")
 
 
