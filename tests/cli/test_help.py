@@ -12,7 +12,7 @@ import pytest
 
 SLOW = {
     *("alembic", "argon2", "asyncio", "cryptography", "httptools", "joserfc", "logging", "msgspec"),
-    *("prometheus_client", "pydantic", "pydantic_settings", "rich", "sqlalchemy", "sqlite3", "starlette", "structlog"),
+    *("prometheus_client", "pydantic", "pydantic_settings", "rich", "sqlalchemy", "sqlite3", "starlette"),
     *("uvicorn", "uvloop", "zxcvbn"),
 }
 COMMANDS = [

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Self
 
 from doorward.addresses import network_of, parse_address
@@ -68,9 +69,9 @@ class Origin:
     def __post_init__(self) -> None:
         if self.ip is None:
             return
-        address = parse_address(self.ip)
-        object.__setattr__(self, "ip", str(address) if address is not None else None)
-        object.__setattr__(self, "network", network_of(address) if address is not None else UNKNOWN_NETWORK)
+        ip, network = _parsed(self.ip)
+        object.__setattr__(self, "ip", ip)
+        object.__setattr__(self, "network", network)
 
     @classmethod
     def stored(cls, *, ip: str | None, user_agent: str | None) -> Self:
@@ -78,6 +79,13 @@ class Origin:
         origin = cls(user_agent=user_agent)
         object.__setattr__(origin, "ip", ip)
         return origin
+
+
+@lru_cache(maxsize=4_096)
+def _parsed(text: str) -> tuple[str | None, str]:
+    """An address and its network.  Cached, since clients and proxies come back: parsing takes longer than a look-up."""
+    address = parse_address(text)
+    return (str(address), network_of(address)) if address is not None else (None, UNKNOWN_NETWORK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,6 @@ from datetime import datetime, timedelta
 from multiprocessing import parent_process
 from typing import TYPE_CHECKING
 
-import structlog
-
 from doorward.doorward import Doorward
 from doorward.errors import DoorwardError
 from doorward.revocation.model import Change
@@ -38,8 +36,7 @@ MOST_BATCHES = 20
 
 _FREQUENT = frozenset({"read_health", "read_readiness", "read_metrics", "page_asset", "read_revocation_digests"})
 
-_log = structlog.get_logger("doorward.server")
-_plain_log = logging.getLogger("doorward.server")
+_log = logging.getLogger("doorward.server")
 
 
 class ServerApp:
@@ -107,10 +104,10 @@ class ServerApp:
     def _observe(self, operation: str, status: int, seconds: float) -> None:
         self._metrics.observe(operation, status, seconds)
         level = logging.DEBUG if operation in _FREQUENT else logging.INFO
-        # Asked first: an event that nobody writes goes through half of structlog all the same.
-        if _plain_log.isEnabledFor(level):
+        if _log.isEnabledFor(level):
             # Neither address nor query: an operation's name says what was asked, and nothing of who asked.
-            _log.log(level, "request", operation=operation, status=status, milliseconds=round(seconds * 1000, 2))
+            about = {"operation": operation, "status": status, "milliseconds": round(seconds * 1000, 2)}
+            _log.log(level, "request", extra=about)
 
     def _readings(self) -> Readings | None:
         if not self.auth.is_open:
@@ -145,7 +142,7 @@ class ServerApp:
             try:
                 await self.keep_house()
             except DoorwardError as error:
-                _log.warning("housekeeping waits for the next round", cause=error.detail or error.public)
+                _log.warning("housekeeping waits for the next round", extra={"cause": error.detail or error.public})
             except Exception:  # noqa: BLE001 -- whatever it is, it must not silently end housekeeping
                 _log.exception("housekeeping failed; it goes on with the next round")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import signal
 import socket
@@ -14,8 +15,6 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import structlog
 
 from doorward.blocking import run_blocking
 from doorward.errors import ConfigurationError, Problem
@@ -36,7 +35,7 @@ ENDS_WITHIN = timedelta(seconds=10)
 
 _STARTED_WRONG = 1
 
-_log = structlog.get_logger("doorward.server")
+_log = logging.getLogger("doorward.server")
 
 
 def serve(settings: Settings, *, flags: Mapping[str, Any], config: Path | None) -> int:
@@ -56,7 +55,7 @@ def serve(settings: Settings, *, flags: Mapping[str, Any], config: Path | None) 
     set_up_logs(settings.log_format, level=settings.log_level, known=settings.secrets)
     passed_over = service_variables()
     if passed_over:
-        _log.info("variables of a Kubernetes Service are not read as settings", variables=passed_over)
+        _log.info("variables of a Kubernetes Service are not read as settings", extra={"variables": passed_over})
     with listening(settings.host, settings.port) as sock:
         # Port 0 lets the system choose.
         settings = settings.model_copy(update={"port": sock.getsockname()[1]})
@@ -74,7 +73,7 @@ async def _serve_alone(settings: Settings, sock: socket.socket) -> None:
     async with app.life():
         server = _server_class()(_uvicorn_config(app, settings, lifespan="off"))
         _say(banner(settings, secret_file=app.auth.secret_file))
-        _log.info("serving", address=settings.address, strategy=settings.strategy)
+        _log.info("serving", extra={"address": settings.address, "strategy": settings.strategy})
         keep_for_good()
         await server.serve(sockets=[sock])
 
