@@ -60,6 +60,7 @@ SYSTEM_PACKAGES = {
     "chromium": "the tests in a browser",
     "libatomic1": "the tests in a browser",
     "memcached": "the tests of the cache in Memcached",
+    "pgbouncer": "the tests of a pooler before PostgreSQL",
     "nginx-light": "the tests of forward authentication behind nginx",
     "spin": "the tests of the protocol models",
     "gcc": "the tests of the protocol models",
@@ -206,7 +207,9 @@ def setup(arguments: list[str]) -> int:
 def run(arguments: list[str]) -> int:
     """Become the server, so that signals reach it."""
     setup([])
-    os.execve(BIN / "doorward", ["doorward", "serve", *arguments], environment())  # noqa: S606 -- no shell, on purpose
+    # Safari keeps no Secure cookie of http://127.0.0.1.
+    variables = {"DOORWARD_INSECURE_COOKIES_OVER_HTTP": "true"} | environment()
+    os.execve(BIN / "doorward", ["doorward", "serve", *arguments], variables)  # noqa: S606 -- no shell, on purpose
 
 
 def test(arguments: list[str]) -> int:

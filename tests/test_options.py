@@ -46,6 +46,8 @@ def test_the_defaults_have_no_problem() -> None:
         ({"lost_reply_window": seconds(43_201)}, "DW021"),
         ({"session_idle": seconds(59)}, "DW030"),
         ({"session_idle": timedelta(days=31)}, "DW030"),
+        ({"session_idle_remembered": timedelta(hours=12, microseconds=-1)}, "DW034"),
+        ({"session_idle_remembered": timedelta(days=30, microseconds=1)}, "DW034"),
         ({"session_absolute": timedelta(days=401)}, "DW031"),
         ({"session_limit": 0}, "DW032"),
         ({"max_staleness": seconds(0)}, "DW033"),
@@ -136,3 +138,21 @@ def test_no_store_takes_longer_for_an_operation_than_is_pointed_out() -> None:
     postgres_runners = import_module("doorward.stores.sql.postgres_runners")
     coalescing = import_module("doorward.stores.sql.coalescing")
     assert max(postgres_runners.OPERATION_TIMEOUT, coalescing.ANSWER_TIMEOUT) == OPERATION_WITHIN
+
+
+@pytest.mark.parametrize(
+    ("given", "remembered"),
+    [
+        ({}, timedelta(days=14)),
+        ({"session_idle": timedelta(days=15)}, timedelta(days=15)),
+        ({"session_absolute": timedelta(days=13)}, timedelta(days=13)),
+        ({"session_idle": timedelta(hours=1), "session_absolute": timedelta(hours=1)}, timedelta(hours=1)),
+        ({"session_idle_remembered": timedelta(days=1)}, timedelta(days=1)),
+    ],
+)
+def test_how_long_a_remembered_session_may_be_unused_follows_the_other_limits_by_default(
+    given: dict[str, timedelta], remembered: timedelta
+) -> None:
+    options = Options(**given)  # type: ignore[arg-type]  # durations alone
+    assert problems_of(options) == []
+    assert options.session_idle_remembered == remembered

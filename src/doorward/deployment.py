@@ -13,14 +13,15 @@ from doorward.keyring import Keyring
 from doorward.limits import Limits
 from doorward.memory import Memory
 from doorward.options import Options
-from doorward.ports import Clock, Entropy, PasswordHashing, Store
+from doorward.ports import BackgroundWrites, Clock, Entropy, PasswordHashing, Store
 from doorward.pulse import Pulse
 from doorward.revocation.freshness import Freshness, Ticks
 from doorward.revocation.hub import Hub
 from doorward.revocation.model import LiveSet
 from doorward.rotation.model import RefreshPolicy
 from doorward.sessions.cache import MOST_SESSIONS, RememberedSession
-from doorward.sessions.model import Ending, EndReason
+from doorward.sessions.model import Ending, EndReason, Session
+from doorward.sessions.rules import decide_idle_limit
 from doorward.tokens.desk import ForwardedToken, TokenDesk
 from doorward.tokens.status_list import Statuses
 from doorward.trusted_time import Timekeeper
@@ -37,7 +38,6 @@ class Incident(StrEnum):
     REFRESH_HEALED = "refresh_healed"
     SESSION_REVIVED = "session_revived"
     STORE_PUT_BACK = "store_put_back"
-    BUSY = "busy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +68,7 @@ class Deployment:
             came over HTTPS: nearly every request asks.
         on_sign_up: the application's own step of opening an account, or None.
         watches: whether somebody keeps this up to date in the background, in this process.
+        background: runs writes that no request has to wait for.
     """
 
     options: Options
@@ -92,6 +93,7 @@ class Deployment:
     session_cookies: Mapping[bool, str]
     on_sign_up: SignUpHook | None
     watches: Callable[[], bool]
+    background: BackgroundWrites
 
     @property
     def live(self) -> LiveSet:
@@ -105,8 +107,14 @@ class Deployment:
             rest=self.options.rest,
             window=self.options.lost_reply_window,
             idle=self.options.session_idle,
+            idle_remembered=self.options.session_idle_remembered,
             heal_lost_writes=self.options.heal_lost_writes,
         )
+
+    def idle_limit(self, session: Session) -> timedelta:
+        """For how long a session may be left unused."""
+        options = self.options
+        return decide_idle_limit(session, idle=options.session_idle, idle_remembered=options.session_idle_remembered)
 
     @property
     def is_fresh(self) -> bool:

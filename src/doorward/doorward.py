@@ -16,15 +16,17 @@ from doorward.assurance import Demands
 from doorward.audit.flow import record_refused_credential
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
+from doorward.background import LoopWrites, ThreadWrites
 from doorward.clocks import clock_of_ticks, seconds_of, system_clock
 from doorward.completion import to_the_end
 from doorward.deployment import Deployment, session_cookies_of
-from doorward.errors import ConfigurationError, Unavailable
+from doorward.errors import ConfigurationError, KeysNotLoaded
 from doorward.keyring import Keyring, problems_of_secrets
 from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
 from doorward.limits import CredentialKind, limits_for
-from doorward.options import FIRST_PARTY, OptionFields, Options, problems_of
+from doorward.option_values import options_of, read_values
+from doorward.options import FIRST_PARTY, OptionFields
 from doorward.places import Places
 from doorward.ports import Clock, Entropy, Page, Removed, Store
 from doorward.principal import Carrier, Principal
@@ -92,18 +94,28 @@ class Doorward:
         entropy: Entropy = token_bytes,
         **options: Unpack[OptionFields],
     ) -> None:
-        self.options = Options(**options)
-        problems = problems_of(self.options) + problems_of_hook(on_sign_up)
-        if secret is not None:
-            problems += problems_of_secrets(secrets_of(secret, None))
-        elif is_postgres(database):
+        arguments, problems = read_values(
+            {
+                "database": database,
+                "secret": secret,
+                "memcached": memcached,
+                "redis": redis,
+                "geo_database": geo_database,
+                "on_sign_up": on_sign_up,
+            }
+        )
+        self.options, wrong = options_of(options)
+        problems += wrong + problems_of_hook(on_sign_up)
+        if arguments.get("secret") is not None:
+            problems += problems_of_secrets(secrets_of(arguments["secret"], None))
+        elif "secret" in arguments and is_postgres(arguments.get("database", "")):
             problems.append(NO_SECRET)
         if problems:
             raise ConfigurationError(problems)
         self.places = Places(geo_database)
         self.database = database
         self.secret_file: Path | None = None if secret is not None else secret_file_of(database)
-        self._secret = secret
+        self._secret: Secret | Sequence[Secret] | None = arguments["secret"]
         self._on_sign_up = on_sign_up
         self.is_blocking = blocking
         self._makes_keys = makes_keys
@@ -122,6 +134,7 @@ class Doorward:
         )
         self._opening, self._opening_thread = asyncio.Lock(), threading.Lock()
         self._watching: Watch | None = None
+        self._blocks, self._opened_by_block = 0, False
         self._watching_thread = WatchingThread()
 
     # Life
@@ -170,6 +183,7 @@ class Doorward:
                 on_sign_up=self._on_sign_up,
                 session_cookies=session_cookies_of(self.options),
                 watches=self._watching_thread.is_on if self.is_blocking else (lambda: True),
+                background=ThreadWrites() if self.is_blocking else LoopWrites(),
             )
             await keys.check_secret(deployment)
             await read_changes(deployment, makes_keys=self._makes_keys)
@@ -189,15 +203,23 @@ class Doorward:
             self._watching = None
         if self._deployment is not None:
             self._deployment.hashing.close()
+            await self._deployment.background.close()
             self._deployment = None
             await self._store.close()
 
     async def __aenter__(self) -> Self:
+        """Open for the time of the block; what was open before stays open after it."""
+        ours = not self.is_open
         await self.open()
+        if self._blocks == 0:
+            self._opened_by_block = ours
+        self._blocks += 1
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        self._blocks -= 1
+        if self._blocks == 0 and self._opened_by_block:
+            await self.close()
 
     def keep_watch(self) -> None:
         """For a synchronous host, with each request: keep up to date from a thread of this process, once this is open.
@@ -245,7 +267,7 @@ class Doorward:
         """Whether requests can be answered.  Raises Unavailable naming what is down."""
         await self._store.ping()
         if not self.deployment.desk.ready:
-            raise Unavailable(detail="the signing keys have not been loaded")
+            raise KeysNotLoaded(detail="the signing keys have not been loaded")
 
     # Accounts
 
@@ -302,6 +324,7 @@ class Doorward:
         password: Secret,
         carrier: Carrier | None = None,
         label: str | None = None,
+        remember: bool = False,
         origin: Origin,
         sent_along: Sequence[Secret] = (),
     ) -> SignedIn:
@@ -313,6 +336,7 @@ class Doorward:
                 password=password,
                 carrier=carrier,
                 label=label,
+                remember=remember,
                 origin=origin,
                 sent_along=sent_along,
             )
@@ -323,11 +347,19 @@ class Doorward:
         return await signing_in.prove_password(self.deployment, email=email, password=password, origin=origin)
 
     async def start_session(
-        self, account: Account, *, origin: Origin, sent_along: Sequence[Secret] = (), methods: Sequence[str] = ()
+        self,
+        account: Account,
+        *,
+        remember: bool = False,
+        origin: Origin,
+        sent_along: Sequence[Secret] = (),
+        methods: Sequence[str] = (),
     ) -> SignedIn:
         """See ``sessions.signing_in.start_session``."""
         return await self._to_the_end(
-            signing_in.start_session(self.deployment, account, origin=origin, sent_along=sent_along, methods=methods)
+            signing_in.start_session(
+                self.deployment, account, remember=remember, origin=origin, sent_along=sent_along, methods=methods
+            )
         )
 
     async def authenticate(self, *, handle: Secret | None = None, bearer: Secret | None = None) -> Principal:

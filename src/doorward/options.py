@@ -33,6 +33,7 @@ LEAST_ADMIN_KEY_LENGTH = 24
 _COOKIE_PREFIX = re.compile(r"(?!__)[A-Za-z0-9!#$%&'*+.^_`|~-]{1,40}", re.ASCII)
 
 _LONGEST_ACCESS_LIFETIME = timedelta(seconds=900)
+_IDLE_REMEMBERED = timedelta(days=14)
 _DEFAULT_ISSUER = "http://127.0.0.1:8000"
 
 
@@ -51,7 +52,9 @@ class Options:
         refresh_grace: how long the predecessor of a refresh token may be presented again, 0 to 60 s.
         lost_reply_window: how long a lost reply can be made good, 0 s to ``session_idle``.
         heal_lost_writes: whether a refresh token newer than the store (after a restore) is taken once.
-        session_idle: a session that is not used so long ends.
+        session_idle: a session whose owner did not ask to be remembered ends when it is not used for so long.
+        session_idle_remembered: the same for a session that is remembered, and where the client keeps tokens itself;
+            the default follows a longer ``session_idle`` and a shorter ``session_absolute``.
         session_absolute: a session ends after so long, used or not.
         sign_up: ``closed``: nobody opens an account over HTTP; the command line and the application do.
         session_limit: most live sessions of an account; 1 is single-device: the oldest ends.
@@ -82,6 +85,7 @@ class Options:
     lost_reply_window: timedelta = timedelta(seconds=300)
     heal_lost_writes: bool = False
     session_idle: timedelta = timedelta(seconds=43_200)
+    session_idle_remembered: timedelta = _IDLE_REMEMBERED
     session_absolute: timedelta = timedelta(seconds=2_592_000)
     sign_up: SignUpPolicy = "open"
     session_limit: int | None = None
@@ -99,6 +103,11 @@ class Options:
     insecure_short_passwords: bool = False
     insecure_cookies_over_http: bool = False
     insecure_fast_hashing: bool = False
+
+    def __post_init__(self) -> None:
+        if self.session_idle_remembered == _IDLE_REMEMBERED:
+            fitting = min(max(_IDLE_REMEMBERED, self.session_idle), self.session_absolute)
+            object.__setattr__(self, "session_idle_remembered", fitting)
 
     @property
     def rest(self) -> timedelta:
@@ -149,6 +158,7 @@ class OptionFields(TypedDict, total=False):
     lost_reply_window: timedelta
     heal_lost_writes: bool
     session_idle: timedelta
+    session_idle_remembered: timedelta
     session_absolute: timedelta
     sign_up: SignUpPolicy
     session_limit: int | None
@@ -302,6 +312,17 @@ def _sessions(options: Options) -> list[Problem]:
                 remedy="Both limits apply; make the idle one the shorter.",
             )
         )
+    elif not options.session_idle <= options.session_idle_remembered <= options.session_absolute:
+        found.append(
+            Problem(
+                id="DW034",
+                message=f"session_idle_remembered is {options.session_idle_remembered.total_seconds():.0f} s,"
+                " which is shorter than session_idle or longer than session_absolute.",
+                remedy=f"Use {options.session_idle.total_seconds():.0f} to"
+                f" {options.session_absolute.total_seconds():.0f} s. It holds for the carrier token, and for cookies"
+                " whose owner asked to be remembered.",
+            )
+        )
     if options.session_absolute > timedelta(days=400):
         # RFC 6265bis section 5.5: user agents cap the age of a cookie at 400 days.
         found.append(
@@ -317,7 +338,7 @@ def _sessions(options: Options) -> list[Problem]:
         found.append(Problem(id="DW033", message="max_staleness is out of range.", remedy="Use 1 to 900 s."))
     if _COOKIE_PREFIX.fullmatch(options.cookie_prefix) is None:
         remedy = "Use 1 to 40 letters, digits and hyphens, such as shop."
-        found.append(Problem(id="DW034", message="cookie_prefix cannot begin the name of a cookie.", remedy=remedy))
+        found.append(Problem(id="DW035", message="cookie_prefix cannot begin the name of a cookie.", remedy=remedy))
     return found
 
 

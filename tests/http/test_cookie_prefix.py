@@ -109,4 +109,4 @@ async def test_a_prefix_of_token_characters_is_taken(prefix: str) -> None:
     "prefix", ["", "x" * 41, "a b", "a=b", "a;b", "ä", "a\n", "__Host-", "__secure-x", 'a"b', "a,b"]
 )
 async def test_a_prefix_that_would_break_a_cookie_is_refused(prefix: str) -> None:
-    assert [problem.id for problem in problems_of(Options(cookie_prefix=prefix))] == ["DW034"]
+    assert [problem.id for problem in problems_of(Options(cookie_prefix=prefix))] == ["DW035"]

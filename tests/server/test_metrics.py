@@ -47,7 +47,7 @@ def readings(**changes: Any) -> Readings:
         "readers_cut": 1,
         "hits": {"sessions": 10, "tokens": 20},
         "misses": {"sessions": 1, "tokens": 2},
-        "incidents": {Incident.REFRESH_REUSED: 3, Incident.BUSY: 0},
+        "incidents": {Incident.REFRESH_REUSED: 3, Incident.STORE_PUT_BACK: 0},
         "refused_credentials": {"admin": 3, "verifier": 0},
     }
     return Readings(**fields | changes)
@@ -74,7 +74,20 @@ def test_what_is_known_of_revocations_and_who_reads_it_is_shown_as_of_now() -> N
 def test_what_an_operator_wants_to_know_of_is_counted_by_its_kind_also_where_it_never_happened() -> None:
     text = text_of(Metrics(readings))
     assert 'doorward_incidents_total{kind="refresh_reused"} 3.0' in text
-    assert 'doorward_incidents_total{kind="busy"} 0.0' in text
+    assert 'doorward_incidents_total{kind="store_put_back"} 0.0' in text
+
+
+def test_requests_under_way_and_answers_of_503_by_their_cause_are_shown() -> None:
+    seen = [readings(), readings(in_flight=7, unavailable={("busy", "none"): 2, ("store_unavailable", "redis"): 1})]
+    metrics = Metrics(lambda: seen.pop(0))
+    assert "doorward_requests_in_flight 0.0" in text_of(metrics)
+    then = text_of(metrics)
+    for line in (
+        "doorward_requests_in_flight 7.0",
+        'doorward_unavailable_total{code="busy",dependency="none"} 2.0',
+        'doorward_unavailable_total{code="store_unavailable",dependency="redis"} 1.0',
+    ):
+        assert line in then, line
 
 
 def test_a_count_that_begins_anew_never_goes_back() -> None:

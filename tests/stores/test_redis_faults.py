@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -374,6 +375,22 @@ async def test_a_row_of_another_version_is_no_error_of_ours(store: RedisSessionS
         await store.session(session.key)
     with pytest.raises(StoreUnavailable):
         await store.rotate(presentation(session), POLICY, actor=SOMEBODY)
+
+
+@pytest.mark.parametrize(("carrier", "idle"), [("cookie", timedelta(hours=12)), ("token", timedelta(days=14))])
+async def test_a_row_from_before_sessions_were_remembered_goes_on_under_the_limit_of_its_carrier(
+    store: RedisSessionStore, failing: ValkeyServer, carrier: str, idle: timedelta
+) -> None:
+    await sign_up(store)
+    session = await start(store, carrier=carrier)
+    value = msgspec.msgpack.decode(failing.say("GET", row_name(session.key)))
+    failing.say("SET", row_name(session.key), msgspec.msgpack.encode(value[:-1]))
+    assert await row(store, session) == session
+    policy = replace(POLICY, idle=timedelta(hours=12), idle_remembered=timedelta(days=14))
+    taken = await store.rotate(presentation(session), policy, actor=SOMEBODY)
+    assert isinstance(taken, Taken)
+    assert taken.session == await row(store, session)
+    assert taken.session.idle_expires_at == taken.at + idle
 
 
 # A Cluster

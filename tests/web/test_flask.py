@@ -75,7 +75,11 @@ def pages() -> Iterator[FlaskClient]:
         if request.method == "GET":
             return "<form method=post>"
         try:
-            signed_in = auth.sign_in(email=request.form["email"], password=request.form["password"])
+            signed_in = auth.sign_in(
+                email=request.form["email"],
+                password=request.form["password"],
+                remember="remember" in request.form,
+            )
         except DoorwardError as refused:
             return refused.public, 401
         assert current_principal.session_id == signed_in.session.id
@@ -151,15 +155,19 @@ def test_a_page_that_needs_signing_in_leads_there_and_back(pages: FlaskClient) -
     form = {"data": PERSON, "headers": {"sec-fetch-site": "same-origin"}}
     answer = pages.post(str(asked.location), **form)
     assert answer.location == "/mine?tab=2"
-    assert re.search(
-        r"^doorward_session=\S+; Path=/; Max-Age=\d+; HttpOnly; Secure; SameSite=Lax$", answer.headers["set-cookie"]
-    )
+    assert re.search(r"^doorward_session=\S+; Path=/; HttpOnly; Secure; SameSite=Lax$", answer.headers["set-cookie"])
     assert answer.headers["cache-control"] == "no-store"
     assert pages.get("/mine").text == "ada@example.com"
     assert pages.post("/sign-out", headers={"sec-fetch-site": "same-origin"}).status_code == 302
     assert pages.get("/mine", headers=PAGE).status_code == 303
     assert pages.get("/mine").get_json()["code"] == "not_authenticated"  # who asks for no page is told
     assert pages.post("/mine", headers=PAGE).status_code == 401  # what was sent would be lost on the way
+
+
+def test_whoever_asks_to_stay_signed_in_has_a_cookie_that_is_kept(pages: FlaskClient) -> None:
+    data = {**PERSON, "remember": "on"}
+    answer = pages.post("/sign-in", data=data, headers={"sec-fetch-site": "same-origin"})
+    assert re.search(r"; Max-Age=\d+; ", answer.headers["set-cookie"])
 
 
 def test_signing_in_by_form_ends_what_was_in_the_browser_before(pages: FlaskClient) -> None:

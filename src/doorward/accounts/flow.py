@@ -6,12 +6,20 @@ from collections.abc import Sequence
 
 from doorward.accounts.hook import Fields, HookFailed, SignUp, SignUpStep
 from doorward.accounts.model import Account, AccountChange, ImportedAccount
-from doorward.accounts.rules import parse_email, parse_name, parse_roles
+from doorward.accounts.rules import parse_email, parse_name, parse_owner, parse_roles
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.imported import import_hash
 from doorward.authenticators.strength import judge_strength
 from doorward.deployment import Deployment
-from doorward.errors import EmailTaken, InvalidCredentials, NotFound, StoreUnavailable
+from doorward.errors import (
+    EmailTaken,
+    FieldError,
+    InvalidCredentials,
+    NotFound,
+    StoreUnavailable,
+    ValidationFailed,
+    WeakPassword,
+)
 from doorward.ports import Page
 from doorward.principal import Principal
 from doorward.secret import Secret
@@ -47,13 +55,21 @@ async def sign_up(
         ValidationFailed: the address, the name or the password will not do.
         RateLimited: too many from this address.
     """
-    address = parse_email(email)
-    name = parse_name(name)
+    address, name, wrong = parse_owner(email, name)
     granted = parse_roles(roles)
     deployment.limits.before_sign_up(actor.origin)
-    about = [address.address, *([name] if name else [])]
+    about = [address.address if address else email, *([name] if name else [])]
     minimum = deployment.options.password_minimum
-    await deployment.hashing.run(lambda: judge_strength(password, about=about, minimum=minimum))
+    try:
+        await deployment.hashing.run(lambda: judge_strength(password, about=about, minimum=minimum))
+    except ValidationFailed as refused:
+        wrong += refused.errors
+    except WeakPassword as refused:
+        if not wrong:
+            raise
+        wrong += [FieldError(field="password", message=said) for said in (refused.public, *refused.advice)]
+    if wrong or address is None:
+        raise ValidationFailed(wrong)
     account = Account(
         id=new_identifier(deployment.entropy),
         email=address.address,

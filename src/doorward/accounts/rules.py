@@ -106,6 +106,25 @@ def parse_name(text: str | None) -> str | None:
     return _line("name", text)
 
 
+def parse_owner(email: str, name: str | None) -> tuple[Email | None, str | None, list[FieldError]]:
+    """The address and the name of somebody who opens an account, and what is wrong with either.
+
+    Everything is judged, so that a form is sent once and not once for each mistake.
+    """
+    address: Email | None = None
+    called: str | None = None
+    wrong: list[FieldError] = []
+    try:
+        address = parse_email(email)
+    except ValidationFailed as refused:
+        wrong += refused.errors
+    try:
+        called = parse_name(name)
+    except ValidationFailed as refused:
+        wrong += refused.errors
+    return address, called, wrong
+
+
 def parse_label(text: str | None) -> str | None:
     """What its owner calls a session, as ``parse_name``."""
     return _line("label", text)

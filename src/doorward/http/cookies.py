@@ -22,12 +22,16 @@ def cookies_of(auth: Doorward, request: Request, session: Session, credentials: 
 
 
 def keep(auth: Doorward, request: Request, kind: CookieKind, value: Secret, session: Session) -> Header:
-    """Set a cookie that lives as long as the session can, idle or not: what is over says why it is."""
-    return keep_for(auth, request, kind, value, max(session.expires_at - auth.deployment.clock(), timedelta(0)))
+    """Set a cookie that lives as long as the session can, idle or not: what is over says why it is.
+
+    Where the session is not remembered, the cookie is gone when the browser closes.
+    """
+    left = max(session.expires_at - auth.deployment.clock(), timedelta(0))
+    return keep_for(auth, request, kind, value, left if session.remembered else None)
 
 
-def keep_for(auth: Doorward, request: Request, kind: CookieKind, value: Secret, lives_for: timedelta) -> Header:
-    """Set a cookie that lives so long."""
+def keep_for(auth: Doorward, request: Request, kind: CookieKind, value: Secret, lives_for: timedelta | None) -> Header:
+    """Set a cookie that lives so long; None: until the browser closes."""
     https = is_https(auth, request)
     prefix = auth.options.cookie_prefix
     line = write_cookie(kind, value, prefix=prefix, lives_for=lives_for, https=https, secure=_secure(auth))

@@ -22,7 +22,7 @@ NO_HANDLE = Problem(
 
 
 async def sign_in_by_form(
-    auth: Doorward, request: Request, *, email: str, password: Secret, label: str | None = None
+    auth: Doorward, request: Request, *, email: str, password: Secret, label: str | None = None, remember: bool = False
 ) -> tuple[SignedIn, Sequence[Header]]:
     """Start a session for whoever filled in a form; the headers go with the answer.
 
@@ -40,6 +40,7 @@ async def sign_in_by_form(
         password=password,
         carrier="cookie",
         label=label,
+        remember=remember,
         origin=request.origin,
         # Whatever was in this browser before ends: somebody may have planted it (session fixation).
         sent_along=all_cookies(auth, request),

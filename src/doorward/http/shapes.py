@@ -83,6 +83,7 @@ class NewSession(Input, frozen=True):
     password: Secret
     carrier: Carrier | None = None
     label: str | None = None
+    remember: Annotated[bool, Meta(description="Keep the session when the browser closes; tokens always do.")] = False
 
 
 class KeepQuery(Input, frozen=True):

@@ -55,6 +55,7 @@ class ServerApp:
         self._metrics = Metrics(self._readings)
         self._lab = _lab(settings)
         contract = DoorwardApp(auth, metrics=self._metrics.text, observer=self._observe, pages=pages_of(settings))
+        self._api = contract.api
         proxies = parse_proxies(settings.forwarded_allow_ips)
         self._contract: App = ForwardedMiddleware(contract, proxies) if proxies else contract
 
@@ -122,6 +123,8 @@ class ServerApp:
             incidents=known.incidents,
             refused_credentials=dict(known.limits.refused_credentials),
             misses={"sessions": known.cookies.misses, "tokens": known.desk.remembered.misses},
+            in_flight=self._api.admission.in_flight,
+            unavailable=dict(self._api.unavailable),
         )
 
     def _measure(self, now: datetime, changes: Sequence[Change]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from prometheus_client import (
@@ -52,6 +52,8 @@ class Readings:
         hits: by cache, what was answered from memory so far.
         misses: by cache, what was not.
         incidents: how often what has happened so far.
+        in_flight: requests that are being answered.
+        unavailable: answers of 503 so far, by code and by what did not answer.
         refused_credentials: by kind, admin keys and verifiers' credentials that were refused so far.
     """
 
@@ -63,6 +65,8 @@ class Readings:
     misses: Mapping[str, int]
     incidents: Mapping[Incident, int]
     refused_credentials: Mapping[str, int]
+    in_flight: int = 0
+    unavailable: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 class Metrics:
@@ -118,6 +122,18 @@ class Metrics:
         self._incidents = Counter(
             "doorward_incidents", "What an operator wants to know of, by its kind.", ("kind",), registry=registry
         )
+        self._in_flight = Gauge(
+            "doorward_requests_in_flight",
+            "Requests that are being answered.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._unavailable = Counter(
+            "doorward_unavailable",
+            "Requests answered with 503, by code and by what did not answer.",
+            ("code", "dependency"),
+            registry=registry,
+        )
         self._refused = Counter(
             "doorward_refused_credentials",
             "Admin keys and verifiers' credentials that were refused, by what they were presented for.",
@@ -167,6 +183,9 @@ class Metrics:
         self._cut.inc(self._since((), read.readers_cut))
         for incident, count in read.incidents.items():
             self._incidents.labels(incident.value).inc(self._since(("incident", incident.value), count))
+        self._in_flight.set(read.in_flight)
+        for cause, count in read.unavailable.items():
+            self._unavailable.labels(*cause).inc(self._since(("unavailable", *cause), count))
         for kind, refused in read.refused_credentials.items():
             self._refused.labels(kind).inc(self._since(("refused", kind), refused))
         for outcome, counts in (("hit", read.hits), ("miss", read.misses)):

@@ -127,6 +127,7 @@ class Settings(BaseSettings):
     lost_reply_window: Seconds = _DEFAULTS.lost_reply_window
     heal_lost_writes: bool = _DEFAULTS.heal_lost_writes
     session_idle: Seconds = _DEFAULTS.session_idle
+    session_idle_remembered: Seconds = _DEFAULTS.session_idle_remembered
     session_absolute: Seconds = _DEFAULTS.session_absolute
     sign_up: SignUpPolicy = _DEFAULTS.sign_up
     session_limit: Annotated[int | None, BeforeValidator(_none_where_empty)] = _DEFAULTS.session_limit

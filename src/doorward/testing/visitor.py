@@ -9,6 +9,8 @@ from doorward.sessions.model import Credentials
 from doorward.testing.cookie_client import Answer, CookieClient
 from doorward.wire.cookies import DEFAULT_PREFIX, REFRESH_COOKIE, SESSION_COOKIE
 
+_OVER_HTTPS = "__Host-"
+
 
 class InFlight:
     """A reply that is still on its way: the server has answered, and the client does not know yet."""
@@ -70,10 +72,16 @@ class Visitor(UnreliableClient):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What another client sends to make requests as this visitor: a framework's own test client, say."""
+        """What another client sends to make requests as this visitor: a framework's own test client, say.
+
+        Cookies go with the names that they have over HTTPS and those that they have over HTTP, since the other client's
+        address may be either; and with what a browser sends from a page of the application.
+        """
         if self.access_token is not None:
             return {"Authorization": f"Bearer {self.access_token}"}
-        return {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
+        values = {name.removeprefix(_OVER_HTTPS): value for name, value in self.cookies.items()}
+        cookies = [f"{prefix}{name}={value}" for name, value in values.items() for prefix in ("", _OVER_HTTPS)]
+        return {"Cookie": "; ".join(cookies), "Sec-Fetch-Site": "same-origin"}
 
     async def request(
         self, method: str, path: str, *, bearer: str | None = None, keep_cookies: bool = True, **options: Any

@@ -23,12 +23,13 @@ from doorward.http.message import Header
 from doorward.http.problems import problem_of, status_of
 from doorward.http.server_rendered import NO_HANDLE, sign_in_by_form, sign_out_by_form
 from doorward.http.vary import merge_vary
+from doorward.option_values import NAMES, read_values, unknown_name
 from doorward.options import OptionFields
 from doorward.principal import Principal
 from doorward.secret import Secret
 from doorward.service_variables import is_service_variable
 from doorward.sessions.model import SignedIn
-from doorward.web.configured import NAMES, configured
+from doorward.web.configured import configured
 from doorward.web.flask_refusals import answered
 from doorward.web.wsgi import Mounted, identify, open_here, request_of
 
@@ -57,6 +58,9 @@ class Doorward:
         secret: as for ``doorward.Doorward``.
         on_sign_up: as for ``doorward.Doorward``.
         options: the fields of ``Options``.
+
+    Raises:
+        ConfigurationError: an option is unknown or has the wrong type; contradictions are found by ``init_app``.
     """
 
     def __init__(
@@ -71,7 +75,10 @@ class Doorward:
     ) -> None:
         given = {"database": database, "prefix": prefix, "sign_in_view": sign_in_view, "secret": secret, **options}
         given["on_sign_up"] = on_sign_up
-        self._given: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        unknown = [unknown_name(name, (*_OWN, *NAMES)) for name in options if name not in NAMES]
+        self._given, unreadable = read_values({name: value for name, value in given.items() if value is not None})
+        if unknown or unreadable:
+            raise ConfigurationError([*unknown, *unreadable])
 
     def init_app(self, app: Flask) -> None:
         """Mount the routes, answer errors, and read the app's settings; opens with the first request.
@@ -102,8 +109,16 @@ class Doorward:
         open_here(auth)
         return run_blocking(operation(auth))
 
-    def sign_in(self, *, email: str, password: Secret | str, label: str | None = None) -> SignedIn:
+    def sign_in(
+        self, *, email: str, password: Secret | str, label: str | None = None, remember: bool = False
+    ) -> SignedIn:
         """Start a session for whoever filled in a form; its cookie goes with the answer to this request.
+
+        Args:
+            email: as it was typed.
+            password: as it was typed.
+            label: what its owner calls the session.
+            remember: whether its owner asked to stay signed in when the browser closes.
 
         Raises:
             InvalidCredentials: e-mail and password do not go together.
@@ -112,7 +127,7 @@ class Doorward:
         secret = password if isinstance(password, Secret) else Secret(password)
         here = request_of(request.environ)
         signed_in, headers = self.run(
-            lambda auth: sign_in_by_form(auth, here, email=email, password=secret, label=label)
+            lambda auth: sign_in_by_form(auth, here, email=email, password=secret, label=label, remember=remember)
         )
         _send_along(headers)
         principal = self.run(lambda auth: auth.authenticate(handle=signed_in.credentials.handle))
@@ -232,13 +247,31 @@ def _named(needs: Sequence[str], kind: str) -> list[str]:
     return [need.removeprefix(kind) for need in needs if need.startswith(kind)]
 
 
-def next_page(default: str = "/") -> str:
-    """Where to go after signing in: what ``next`` in the address says, if that is a page of this site."""
+def next_page(default: str | None = None) -> str:
+    """Where to go after signing in: what ``next`` in the address says, if that is a page of this site.
+
+    Args:
+        default: where to go otherwise; None for the app's own first page, below the prefix that a proxy removes.
+    """
     asked = request.args.get("next", "")
-    parts = urlsplit(asked)
+    if _is_own_page(asked):
+        return asked
+    return default or f"{request.script_root}/" if _is_prefix_harmless() else "/"
+
+
+def _is_prefix_harmless() -> bool:
+    """Whether what ``url_for`` makes leads to no other site.
+
+    It begins with ``SCRIPT_NAME``, which a client can write where no proxy overwrites ``X-Forwarded-Prefix``.
+    """
+    return not request.script_root or _is_own_page(request.script_root)
+
+
+def _is_own_page(address: str) -> bool:
+    """Whether this is a path, which leads to no other site."""
     # Browsers take a backslash for a slash, and drop tabs and line breaks: //evil.example has many spellings.
-    harmless = asked.startswith("/") and not asked.startswith("//") and "\\" not in asked and asked.isprintable()
-    return asked if harmless and not parts.scheme and not parts.netloc else default
+    harmless = address.startswith("/") and not address.startswith("//") and "\\" not in address
+    return harmless and address.isprintable() and not urlsplit(address).netloc
 
 
 def _send_along(headers: Sequence[Header]) -> None:
@@ -260,8 +293,9 @@ def _vary(response: Response) -> Response:
 
 def _answer(error: DoorwardError) -> AnyResponse:
     sign_in_view = _extension_of(current_app).sign_in_view
-    if sign_in_view is not None and status_of(type(error)) == 401 and _wants_a_page():
-        return redirect(url_for(sign_in_view, next=request.full_path.removesuffix("?")), 303)
+    if sign_in_view is not None and status_of(type(error)) == 401 and _wants_a_page() and _is_prefix_harmless():
+        here = request.script_root + request.full_path.removesuffix("?")
+        return redirect(url_for(sign_in_view, next=here), 303)
     answer = problem_of(error, request_of(request.environ))
     return Response(answer.body, answer.status, list(answer.headers))
 

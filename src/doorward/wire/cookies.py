@@ -50,7 +50,7 @@ PAGE_COOKIE = CookieKind(name="page", same_site="Strict")
 
 
 def write_cookie(
-    kind: CookieKind, value: Secret, *, prefix: str, lives_for: timedelta, https: bool, secure: bool
+    kind: CookieKind, value: Secret, *, prefix: str, lives_for: timedelta | None, https: bool, secure: bool
 ) -> str:
     """A ``Set-Cookie`` value that keeps a credential.
 
@@ -58,11 +58,11 @@ def write_cookie(
         kind: which cookie.
         value: the credential.
         prefix: of the deployment's cookies.
-        lives_for: how long the browser keeps it.
+        lives_for: how long the browser keeps it; None: until it closes.
         https: whether the client reaches us over HTTPS.
         secure: whether to say ``Secure``; browsers take it on loopback without HTTPS too, but for Safari.
     """
-    seconds = max(int(lives_for.total_seconds()), 0)
+    seconds = max(int(lives_for.total_seconds()), 0) if lives_for is not None else None
     return _line(
         kind.name_on(prefix=prefix, https=https), value.reveal(), kind, max_age=seconds, https=https, secure=secure
     )
@@ -73,9 +73,10 @@ def write_deletion(kind: CookieKind, *, prefix: str, https: bool, secure: bool) 
     return _line(kind.name_on(prefix=prefix, https=https), "", kind, max_age=0, https=https, secure=secure)
 
 
-def _line(name: str, value: str, kind: CookieKind, *, max_age: int, https: bool, secure: bool) -> str:
+def _line(name: str, value: str, kind: CookieKind, *, max_age: int | None, https: bool, secure: bool) -> str:
     flags = "HttpOnly; Secure" if secure or https else "HttpOnly"
-    return f"{name}={value}; Path=/; Max-Age={max_age}; {flags}; SameSite={kind.same_site}"
+    age = f"Max-Age={max_age}; " if max_age is not None else ""
+    return f"{name}={value}; Path=/; {age}{flags}; SameSite={kind.same_site}"
 
 
 def read_cookies(header: str | None, kind: CookieKind, *, prefix: str, https: bool) -> list[Secret]:

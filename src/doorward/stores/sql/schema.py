@@ -18,6 +18,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
 )
 
 from doorward.audit.model import Action
@@ -95,6 +96,8 @@ session = Table(
     Column("ip", Text),
     Column("user_agent", Text),
     Column("methods", Words, nullable=False),
+    # A process of a version that does not know the column starts sessions, too, while servers are replaced.
+    Column("remembered", Boolean, nullable=False, server_default=false()),
     CheckConstraint("idle_expires_at <= expires_at", name="limits"),
     CheckConstraint("(ended_at IS NULL) = (ended_reason IS NULL)", name="ended"),
     # Of what is over only housekeeping asks.

@@ -25,7 +25,9 @@ TICK = timedelta(microseconds=1)
 REST = timedelta(seconds=30)
 WHENEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """Later than any clock shows: for housekeeping that trusts the store's."""
-POLICY = RefreshPolicy(grace=timedelta(seconds=10), rest=REST, window=timedelta(seconds=300), idle=IDLE)
+POLICY = RefreshPolicy(
+    grace=timedelta(seconds=10), rest=REST, window=timedelta(seconds=300), idle=IDLE, idle_remembered=IDLE
+)
 SOMEBODY = Actor(name="somebody")
 
 

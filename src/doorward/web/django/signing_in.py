@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest
 
@@ -23,6 +25,7 @@ PROVED = "_doorward_proved"
 """Where a user keeps the account whose password was proved a moment ago."""
 
 _HEADERS = "_doorward_headers"
+_UNTIL_CLOSED = "_doorward_until_closed"
 
 
 def start_session(*, request: HttpRequest | None, user: AbstractBaseUser, **_: object) -> None:
@@ -44,16 +47,27 @@ def start_session(*, request: HttpRequest | None, user: AbstractBaseUser, **_: o
     signed_in = run(
         lambda auth: auth.start_session(
             account,
+            remember=not _ends_with_browser(request),
             origin=here.origin,
             # Whatever was in this browser before ends: somebody may have planted it (session fixation).
             sent_along=all_cookies(auth, here),
             methods=("pwd",) if proved is not None else (),
         )
     )
-    send_along(request, cookies_of(auth, here, signed_in.session, signed_in.credentials))
-    principal = run(lambda auth: auth.authenticate(handle=signed_in.credentials.handle))
+    session, credentials = signed_in.session, signed_in.credentials
+    send_along(request, cookies_of(auth, here, session, credentials))
+    # What ``set_expiry(0)`` after this turns them into.
+    setattr(request, _UNTIL_CLOSED, cookies_of(auth, here, replace(session, remembered=False), credentials))
+    principal = run(lambda auth: auth.authenticate(handle=credentials.handle))
     request.principal, request.doorward_refusal = principal, None  # type: ignore[attr-defined]  # ours, as the middleware's
-    signals.signed_in.send(sender=None, request=request, account=account.id, session=signed_in.session.id)
+    signals.signed_in.send(sender=None, request=request, account=account.id, session=session.id)
+
+
+def _ends_with_browser(request: HttpRequest) -> bool:
+    """Whether Django's session would end when the browser closes: by ``set_expiry``, else by the project's settings."""
+    if hasattr(request, "session"):
+        return bool(request.session.get_expire_at_browser_close())
+    return bool(settings.SESSION_EXPIRE_AT_BROWSER_CLOSE)
 
 
 def _account_of(user: AbstractBaseUser) -> str:
@@ -75,9 +89,12 @@ def end_session(*, request: HttpRequest | None, **_: object) -> None:
 def send_along(request: Any, headers: list[Header]) -> None:
     """Have the middleware send headers with the answer to this request; the last word counts."""
     setattr(request, _HEADERS, headers)
+    setattr(request, _UNTIL_CLOSED, headers)
 
 
 def sent_along(request: HttpRequest) -> list[Header]:
     """What is to be sent with the answer."""
     headers: list[Header] = getattr(request, _HEADERS, [])
+    if headers and _ends_with_browser(request):
+        headers = getattr(request, _UNTIL_CLOSED)
     return headers
