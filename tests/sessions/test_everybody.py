@@ -58,7 +58,7 @@ async def test_an_access_token_of_a_session_that_a_backup_does_not_know_is_refus
         lost = await sign_in(auth)
         session = (await auth.deployment.store.session_by_id(lost.session.id)).session
         assert session is not None
-        clock.move(auth.options.session_retention + auth.options.session_idle)
+        clock.move(auth.options.session_retention + auth.options.session_absolute)
         for _ in range(2):
             await auth.deployment.store.remove_expired(
                 session_retention=auth.options.session_retention,
@@ -66,7 +66,7 @@ async def test_an_access_token_of_a_session_that_a_backup_does_not_know_is_refus
                 until=clock(),
             )
         assert (await auth.deployment.store.session_by_id(lost.session.id)).session is None
-        clock.move(-auth.options.session_retention - auth.options.session_idle)
+        clock.move(-auth.options.session_retention - auth.options.session_absolute)
         assert await auth.authenticate(bearer=access_token(lost))
         assert await auth.end_everybody(actor=ACTOR) == 0
         with pytest.raises(DoorwardError):
