@@ -43,7 +43,7 @@ def test_users_sign_in_with_the_password_that_they_had_and_are_who_they_were() -
     assert out.getvalue() == "Imported 0 users.\n"
 
 
-@pytest.mark.parametrize("made", [make_password(None), ""])
+@pytest.mark.parametrize("made", [pytest.param(make_password(None), id="Django's own"), ""])
 def test_a_user_without_a_usable_password_has_an_account_without_one(made: str) -> None:
     Users.filter(doorward_account=None).delete()
     email = an_email()
