@@ -80,7 +80,7 @@ def nested(request: Any) -> HttpResponse:
     return hello(request)
 
 
-LOOKING = {
+LOOKING: dict[str, Any] = {
     "hello": hello,
     "later": hello_later,
     "principal": by_principal,
@@ -179,7 +179,8 @@ async def test_asynchronous_answers_say_it_too() -> None:
 
 
 def test_signing_in_names_nobody_to_a_cache() -> None:
-    user = get_user_model()._default_manager.create_user("cached", "cached@example.com", PASSWORD)
+    users: Any = get_user_model()._default_manager
+    user = users.create_user("cached", "cached@example.com", PASSWORD)
     browser = Client()
     browser.force_login(user)
     assert browser.get("/hello").content == b"hello cached"

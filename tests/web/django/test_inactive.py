@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 
 from doorward.accounts.model import Account
+from doorward.doorward import Doorward
 from doorward.web.django import standing
 from doorward.web.django.conf import run
 from doorward.web.django.models import LinkedAccount
@@ -80,7 +82,7 @@ def test_whose_user_is_inactive_or_deleted_is_nobody_everywhere_at_once(way: Cal
         assert browser.get(page).status_code == 200
         way(account)
         assert browser.get(page).status_code == status, page
-        assert run(lambda auth, who=account.id: auth.sessions(who)) == (), page
+        assert run(partial(Doorward.sessions, account_id=account.id)) == (), page
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -167,7 +169,7 @@ def test_deleting_in_the_admin_ends_the_sessions() -> None:
 
 
 def test_a_view_that_needs_no_user_costs_no_query(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standing.time, "monotonic", lambda: 1000.0)
+    monkeypatch.setattr(standing, "ticks", lambda: 1000.0)
     standing.memory.forget()
     browser = signed_in(an_account())
     assert browser.get("/me").status_code == 200
@@ -176,7 +178,7 @@ def test_a_view_that_needs_no_user_costs_no_query(monkeypatch: pytest.MonkeyPatc
     assert not [each["sql"] for each in queries if "django_session" not in each["sql"]]
     # Where the user is asked for, one query finds it and says that it is active.
     for now in (1000.0, 2000.0):
-        monkeypatch.setattr(standing.time, "monotonic", lambda now=now: now)
+        monkeypatch.setattr(standing, "ticks", partial(float, now))
         with CaptureQueriesContext(connection) as queries:
             assert browser.get("/").status_code == 200
         assert len([each for each in queries if "linkedaccount" in each["sql"]]) == 1
@@ -196,7 +198,7 @@ def test_it_is_believed_for_a_second_at_most() -> None:
 
 def test_what_another_process_has_written_is_seen_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr(standing.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(standing, "ticks", lambda: now[0])
     account = an_account()
     browser = signed_in(account)
     assert browser.get("/me").status_code == 200

@@ -43,7 +43,7 @@ class DoorwardBackend(ModelBackend):
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **fields: Any
     ) -> AbstractBaseUser | None:
         """The user, or None where name and password do not go together or there were too many attempts."""
-        model = get_user_model()
+        model: Any = get_user_model()
         name = username
         for field in (model.USERNAME_FIELD, "email"):
             name = name if name is not None else fields.get(field)

@@ -132,7 +132,7 @@ def vary(request: HttpRequest, response: HttpResponseBase) -> None:
     """Say in the answer's ``Vary`` header what it depends on, beside what the application has said there."""
     caller = caller_of(request)
     if caller is not None and caller.is_looked_at:
-        patch_vary_headers(response, VARY)  # type: ignore[arg-type]  # it takes streaming answers as well
+        patch_vary_headers(response, VARY)
 
 
 class _Looked:

@@ -95,7 +95,7 @@ def demand(request: HttpRequest, demands: Demands | None = None) -> Principal:
 
 def _of_django(request: Any) -> HttpRequest:
     """The request itself, which Django REST framework wraps."""
-    inner: HttpRequest = getattr(request, "_request", request)
+    inner: object = getattr(request, "_request", request)
     if not isinstance(inner, HttpRequest):
         kind = type(request).__name__
         raise TypeError(
@@ -108,7 +108,9 @@ def _of_django(request: Any) -> HttpRequest:
 def _answer(request: HttpRequest, refusal: DoorwardError) -> HttpResponse:
     if status_of(type(refusal)) == BUG_STATUS:
         raise refusal
-    return _varied(request, problem(request, refusal))
+    response = problem(request, refusal)
+    vary(request, response)
+    return response
 
 
 def _varied(request: HttpRequest, response: Any) -> Any:

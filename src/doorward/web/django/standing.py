@@ -31,6 +31,9 @@ STANDS_FOR_SECONDS = 1.0
 ACTOR = Actor(name="django")
 """What the audit trail calls the project, where it deactivates or deletes a user."""
 
+ticks = time.monotonic
+"""By which that is measured."""
+
 _MOST = 100_000
 _AT_ONCE = 500
 
@@ -79,9 +82,9 @@ def require_active(account: str) -> AbstractBaseUser | None:
         SessionEnded: the user is inactive or deleted.
         StoreUnavailable: Django's database does not answer.
     """
-    if memory.stands(account, now=time.monotonic()) or not has_users():
+    if memory.stands(account, now=ticks()) or not has_users():
         return None
-    written, now = memory.written, time.monotonic()
+    written, now = memory.written, ticks()
     try:
         link = LinkedAccount.objects.select_related("user").filter(account=account).first()
     except DatabaseError as error:

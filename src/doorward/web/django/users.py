@@ -55,7 +55,10 @@ def user_of_account(account: Account) -> AbstractBaseUser | None:
     with somebody's address must not become that user.
     """
     link = _link(account.id)
-    return link.user if link is not None else _made(account)
+    if link is None:
+        return _made(account)
+    user: AbstractBaseUser | None = link.user
+    return user
 
 
 def _link(account: str) -> LinkedAccount | None:
@@ -65,7 +68,7 @@ def _link(account: str) -> LinkedAccount | None:
 def _made(account: Account) -> AbstractBaseUser | None:
     try:
         with transaction.atomic():
-            user = (maker() or plain_user)(account)
+            user: Any = (maker() or plain_user)(account)
             if user is None:
                 return None
             if user.pk is None:
@@ -75,15 +78,15 @@ def _made(account: Account) -> AbstractBaseUser | None:
         # Another request was first; or somebody else has the name.
         link = _link(account.id)
         if link is not None:
-            return link.user
+            linked: AbstractBaseUser | None = link.user
+            return linked
         if not isinstance(error, IntegrityError) or not _is_name_taken(account):
             raise ConfigurationError([_cannot_be_made(error)]) from error
         _log.warning(
             "account %s has no user: one of its name exists; link them with: manage.py doorward_link", account.id
         )
         return None
-    made: AbstractBaseUser = user
-    return made
+    return user  # type: ignore[no-any-return]  # what the project makes is of its own model
 
 
 def plain_user(account: Account) -> Any:
@@ -112,7 +115,7 @@ def maker() -> Callable[[Account], Any] | None:
         raise ConfigurationError([_NO_MAKER]) from error
     if made is not None and not callable(made):
         raise ConfigurationError([_NO_MAKER])
-    return made  # type: ignore[no-any-return]  # what it takes and returns is the project's to keep
+    return made
 
 
 _NO_MAKER = Problem(
