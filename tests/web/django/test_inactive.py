@@ -226,6 +226,17 @@ def test_a_database_that_does_not_answer_is_answered_with_503(monkeypatch: pytes
     assert answer["retry-after"]
 
 
+def test_a_project_that_asks_for_principals_alone_needs_no_table_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = an_account()
+    browser = signed_in(account)
+    monkeypatch.setattr(standing, "_is_migrated", False)
+    monkeypatch.setattr(type(connection.introspection), "table_names", lambda *_: ["auth_user"])
+    standing.memory.forget()
+    with CaptureQueriesContext(connection) as queries:
+        assert browser.get("/me").status_code == 200
+    assert not [each for each in queries if "linkedaccount" in each["sql"]]
+
+
 def test_deleting_what_is_no_user_stays_one_statement() -> None:
     """A receiver for every model would make Django load each row that it deletes."""
     from django.contrib.sessions.models import Session

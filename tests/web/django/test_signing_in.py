@@ -439,3 +439,53 @@ def _in_rest_framework(request: HttpRequest) -> Any:
     from rest_framework.request import Request
 
     return Request(request)
+
+
+# What a project has beside
+
+
+@pytest.mark.parametrize("engine", ["db", "cached_db", "signed_cookies", "cache"])
+def test_any_engine_of_djangos_sessions_may_stay(engine: str) -> None:
+    with override_settings(SESSION_ENGINE=f"django.contrib.sessions.backends.{engine}"):
+        client = Client()
+        client.force_login(a_user())
+        assert client.get("/mine/").status_code == 200
+        browser = signed_in(an_account())
+        assert browser.get("/mine/").status_code == 200
+        browser.post("/sign-out/")
+        assert browser.get("/mine/").status_code == 302
+
+
+def test_behind_a_proxy_that_ends_tls_the_cookie_is_one_of_https() -> None:
+    proxied = {"x-forwarded-proto": "https", "host": "testserver"}
+    with override_settings(SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https")):
+        account, browser = an_account(), a_browser()
+        form = {"username": account.email, "password": PASSWORD}
+        answer = browser.post("/sign-in/", form, headers=proxied)
+        assert "__Host-doorward_session" in answer.cookies
+        assert browser.get("/mine/", headers=proxied).status_code == 200
+
+
+def test_the_admin_signs_in_and_out() -> None:
+    account, browser = an_account("admin"), a_browser()
+    answer = browser.post("/admin/login/?next=/admin/", {"username": account.email, "password": PASSWORD})
+    assert (answer.status_code, answer["location"]) == (302, "/admin/")
+    assert browser.get("/admin/").status_code == 200
+    assert browser.post("/admin/logout/").status_code == 302
+    assert run(lambda auth: auth.sessions(account.id)) == ()
+    assert browser.get("/admin/").status_code == 302
+
+
+def test_messages_outlive_signing_in() -> None:
+    from django.contrib import messages
+    from django.contrib.auth.signals import user_logged_in
+
+    def greet(request: HttpRequest, **_: object) -> None:
+        messages.success(request, "welcome back")
+
+    user_logged_in.connect(greet)
+    try:
+        browser = signed_in(an_account())
+    finally:
+        user_logged_in.disconnect(greet)
+    assert [str(each) for each in messages.get_messages(browser.get("/mine/").wsgi_request)] == ["welcome back"]

@@ -6,7 +6,6 @@ of users is noticed at once, whichever way it is written; what others write, wit
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -15,15 +14,13 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, router, transaction
 
 from doorward.audit.model import Actor
 from doorward.errors import SessionEnded, StoreUnavailable
 from doorward.sessions.model import EndReason
 from doorward.web.django.conf import run, shares_database
 from doorward.web.django.models import LinkedAccount
-
-_log = logging.getLogger(__name__)
 
 STANDS_FOR_SECONDS = 1.0
 """How long it is believed that a user is active."""
@@ -36,6 +33,7 @@ ticks = time.monotonic
 
 _MOST = 100_000
 _AT_ONCE = 500
+_is_migrated = False
 
 
 class _Memory:
@@ -82,13 +80,14 @@ def require_active(account: str) -> AbstractBaseUser | None:
         SessionEnded: the user is inactive or deleted.
         StoreUnavailable: Django's database does not answer.
     """
-    if memory.stands(account, now=ticks()) or not has_users():
+    if memory.stands(account, now=ticks()):
         return None
     written, now = memory.written, ticks()
     try:
+        if not _has_links():
+            return None
         link = LinkedAccount.objects.select_related("user").filter(account=account).first()
     except DatabaseError as error:
-        _log.error("it cannot be told whether users are active; has manage.py migrate been run? %s", error)
         raise StoreUnavailable(detail="Django's database does not say whether the user is active") from error
     if link is not None and not _is_active(link):
         unlocked(lambda: end_sessions(account))
@@ -97,9 +96,14 @@ def require_active(account: str) -> AbstractBaseUser | None:
     return link.user if link is not None else None
 
 
-def has_users() -> bool:
-    """Whether the project has a database, which one that asks for principals alone does not need."""
-    return connections[DEFAULT_DB_ALIAS].vendor != "unknown"
+def _has_links() -> bool:
+    """Whether any account can have a user: a project that asks for principals alone needs no table of ours."""
+    global _is_migrated  # noqa: PLW0603 -- it is the database's state, and never goes back
+    if not _is_migrated:
+        connection = connections[router.db_for_read(LinkedAccount)]
+        named = LinkedAccount._meta.db_table  # noqa: SLF001 -- Django's, as documented
+        _is_migrated = connection.vendor != "unknown" and named in connection.introspection.table_names()
+    return _is_migrated
 
 
 def _is_active(link: LinkedAccount) -> bool:

@@ -55,10 +55,9 @@ def user_of_account(account: Account) -> AbstractBaseUser | None:
     with somebody's address must not become that user.
     """
     link = _link(account.id)
-    if link is None:
-        return _made(account)
-    user: AbstractBaseUser | None = link.user
-    return user
+    user = link.user if link is not None else _made(account)
+    # The admin's form asks for is_staff before anybody has signed in.
+    return _with_roles(user, frozenset(account.roles)) if user is not None and user.is_active else user
 
 
 def _link(account: str) -> LinkedAccount | None:
