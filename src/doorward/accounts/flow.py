@@ -82,7 +82,8 @@ async def import_account(deployment: Deployment, imported: ImportedAccount, *, a
 async def import_again(deployment: Deployment, account_id: str, imported: ImportedAccount, *, actor: Actor) -> Account:
     """Make an account what it would be if it were imported now.  Its sessions end.
 
-    For an account that an application opened for one of its users in a transaction that it then rolled back.
+    For an account that an application opened for one of its users in a transaction that it then rolled back.  Where it
+    is disabled it stays so.
 
     Raises:
         NotFound: there is no such account.
@@ -90,7 +91,7 @@ async def import_again(deployment: Deployment, account_id: str, imported: Import
     """
     given = imported.password_hash
     password_hash = import_hash(given.reveal()) if given is not None else None
-    change = AccountChange(name=imported.name, roles=imported.roles, disabled=False)
+    change = AccountChange(name=imported.name, roles=imported.roles)
     account = await change_account(deployment, account_id, change, actor=actor)
     if password_hash is None:
         password_hash = await deployment.hashing.hash(Secret(deployment.entropy(SECRET_BYTES).hex()))

@@ -18,7 +18,7 @@ from doorward.secret import Secret
 from doorward.web.django.conf import forget, run
 from doorward.web.django.models import LinkedAccount
 from tests.docs.blocks import block, run_block, says
-from tests.web.django.people import PASSWORD, a_browser, an_email, configured, forget_guards
+from tests.web.django.people import PASSWORD, QUICK, a_browser, an_email, configured, forget_guards
 
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 Users: Any = get_user_model()._default_manager
@@ -73,7 +73,7 @@ def test_the_tests_of_the_guide_pass() -> None:
     kind = run_block("testing-a-django-project.md", "tests.py").MineTests
     kind.databases = {"default"}
     found = unittest.TestResult()
-    with configured():
+    with configured(), override_settings(**QUICK):
         unittest.defaultTestLoader.loadTestsFromTestCase(kind).run(found)
     assert (found.testsRun, found.errors, found.failures) == (5, [], [])
 

@@ -15,7 +15,8 @@ from django.test.utils import CaptureQueriesContext
 
 from doorward.accounts.model import Account
 from doorward.doorward import Doorward
-from doorward.web.django import standing
+from doorward.errors import SessionEnded
+from doorward.web.django import standing, tables
 from doorward.web.django.conf import run
 from doorward.web.django.models import LinkedAccount
 from doorward.web.django.users import user_of_account
@@ -158,6 +159,18 @@ def test_what_is_rolled_back_ends_nothing() -> None:
         by_save(account)
         transaction.set_rollback(True)
     assert browser.get("/me").status_code == 200
+
+
+def test_a_lock_of_a_shared_file_is_not_waited_for() -> None:
+    with override_settings(DOORWARD={"STRATEGY": "session", "INSECURE_FAST_HASHING": True}):
+        tables.migrate()
+        account = an_account()
+        signed_in(account)
+        with transaction.atomic():
+            by_update(account)
+            with pytest.raises(SessionEnded):
+                standing.require_active(account.id)
+        assert run(lambda auth: auth.sessions(account.id)) == ()
 
 
 def test_deleting_in_the_admin_ends_the_sessions() -> None:

@@ -212,6 +212,18 @@ def test_what_a_rolled_back_transaction_leaves_is_taken_up_by_the_next_attempt()
             transaction.set_rollback(password == PASSWORD)
     assert authenticate(None, username=email, password=PASSWORD) is None
     assert authenticate(None, username=email, password=NEW) == user
+    # One whose owner has set the password since, and one that is disabled, are not taken.
+    account = LinkedAccount.objects.get(user=user).account
+    for change in (
+        lambda auth: auth.set_password(account, Secret(PASSWORD), actor=Actor(name=account)),
+        lambda auth: auth.change_account(account, AccountChange(disabled=True), actor=Actor()),
+    ):
+        run(change)
+        with transaction.atomic():
+            LinkedAccount.objects.filter(account=account)._raw_delete("default")  # as a backup that was put back
+            with pytest.raises(EmailTaken):
+                Client().force_login(user)
+            transaction.set_rollback(True)
     # An account that somebody else opened is nobody's but theirs.
     other = an_account()
     with pytest.raises(EmailTaken):
@@ -233,6 +245,9 @@ def test_the_test_client_signs_in_under_every_strategy(strategy: str) -> None:
         assert client.get("/mine/").status_code == 302
         account = LinkedAccount.objects.get(user=user).account
         assert run(lambda auth: auth.sessions(account)) == ()
+        client.force_login(user)
+        run(lambda auth: auth.end_sessions(account, actor=Actor()))
+        client.logout()
         assert client.login(username=user.username, password=PASSWORD)
         assert client.get("/mine/").wsgi_request.user == user
         assert not Client().login(username=user.username, password=NEW)

@@ -86,11 +86,19 @@ def _orphan(email: str) -> str | None:
     """
     key = parse_email(email).key
     account = run(lambda auth: auth.deployment.store.account_by_email(key))
-    if account is None or LinkedAccount.objects.filter(account=account.id).exists():
+    if account is None or account.disabled_at is not None:
         return None
-    page = Page(limit=1)
-    opened = run(lambda auth: auth.trail(page, account=account.id, action=Action.ACCOUNT_CREATED))
-    return account.id if [event.actor.name for event in opened] == [standing.ACTOR.name] else None
+    if LinkedAccount.objects.filter(account=account.id).exists():
+        return None
+    return account.id if _is_all_ours(account.id) else None
+
+
+def _is_all_ours(account: str) -> bool:
+    """Whether nobody but this project opened an account and set its password."""
+    page, ours = Page(limit=1), standing.ACTOR.name
+    opened = run(lambda auth: auth.trail(page, account=account, action=Action.ACCOUNT_CREATED))
+    changed = run(lambda auth: auth.trail(page, account=account, action=Action.PASSWORD_CHANGED))
+    return bool(opened) and all(event.actor.name == ours for event in (*opened, *changed))
 
 
 def email_of(user: Any) -> str:

@@ -122,14 +122,21 @@ def _no_account(user: AbstractBaseUser) -> Problem:
     )
 
 
+def _end(signed_in: SignedIn) -> None:
+    session_id, account = signed_in.session.id, signed_in.account.id
+    try:
+        run(lambda auth: auth.end_session(session_id, account_id=account, actor=Actor(name=account)))
+    except NotFound:
+        return  # it has ended already, which is what is wanted
+
+
 def end_session(*, request: HttpRequest | None, **_: object) -> None:
     """Receiver of ``user_logged_out``: the session of the request ends, and its cookie is forgotten."""
     if request is None:
         return
     by_test_client = test_client.session_of(request)
     if by_test_client is not None:
-        session_id = by_test_client.session.id
-        run(lambda auth: auth.end_session(session_id, account_id=by_test_client.account.id, actor=Actor()))
+        _end(by_test_client)
     caller = caller_of(request)
     if caller is None:
         return
