@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.installed import has_node_peers, has_python_peers, versions_in_node, versions_in_python
 from benchmarks.measuring import Measured, Part, Round, Run, in_turns, publish, tell
 from benchmarks.serving import Server, Way, asgi, node, serving, wrk, wsgi
-from doorward.authenticators.password import OWASP, Argon2, Argon2Parameters, count_cores
+from doorward.authenticators.password import OWASP, Argon2Parameters, PasswordHash, count_cores
 from doorward.secret import Secret
 
 ABOUT = """
@@ -208,7 +208,7 @@ class Raw:
         return await asyncio.to_thread(self._run)
 
     def _run(self) -> float:
-        argon2, password = Argon2(self.parameters), Secret(_OWN_PASSWORD)
+        argon2, password = PasswordHash(self.parameters), Secret(_OWN_PASSWORD)
         password_hash = argon2.hash(password)
         done: list[None] = []
 

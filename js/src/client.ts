@@ -1,124 +1,35 @@
 /** The browser client of Doorward. */
 
-import { makeClock } from "./clock.ts";
-import { DoorwardError, decideRenewal, readProblem } from "./problems.ts";
-import { type Environment, Tabs } from "./tabs.ts";
+import { ALONE, type Environment, browser, unlessAborted } from "./environment.ts";
+import { DoorwardError, decideRenewal, readProblem, readRefusedCredential } from "./problems.ts";
+import { type Answer, type News, type State, stateOf } from "./state.ts";
+import { Tabs } from "./tabs.ts";
+import type { Client, Credentials, Events, Listener, Options, Session } from "./types.ts";
 
 export { DoorwardError, type Environment };
-
-export interface Account {
-  readonly id: string;
-  readonly email: string;
-  readonly email_verified: boolean;
-  readonly name: string | null;
-  readonly roles: readonly string[];
-  readonly created_at: string;
-}
-
-export interface Session {
-  readonly account: Account;
-  /** As `GET /v1/sessions/current` told it when it was last asked. */
-  readonly session: Readonly<Record<string, unknown>> & { readonly id: string };
-}
-
-export interface Options extends Partial<Environment> {
-  /** Where Doorward is, such as `https://api.example.com` or `/auth`.  By default the page's own origin. */
-  base?: string;
-  /** Further origins whose requests get the access token.  The origin of `base` always does. */
-  origins?: readonly string[];
-  /**
-   * `cookie`: a reload keeps the session, and the refresh token is out of every script's reach.  `token`: it lives in
-   * this page's memory, for a page that is not on the site of `base`, and for the strategy `jwt`; a reload signs out.
-   */
-  carrier?: "cookie" | "token";
-  /** For how many seconds a renewal is tried again while the server does not answer. */
-  patience?: number;
-}
-
-/** Told of the session when it starts, ends (`null`, with why), or is replaced, in whichever tab. */
-export type Listener = (session: Session | null, reason?: string) => void;
-
-export interface Client {
-  /**
-   * Sign in.  Throws `DoorwardError`: its `code` is `invalid_credentials` where the password is wrong, and
-   * `cookie_not_kept` where the page is on another site than `base` and the carrier is `cookie`.
-   */
-  signIn(credentials: { email: string; password: string; label?: string }): Promise<Session>;
-  /** Make an account and sign in.  Throws `DoorwardError`: `email_taken`, `weak_password` with `problem.advice`. */
-  signUp(details: { email: string; password: string; name?: string; label?: string }): Promise<Session>;
-  /** End the session here and on the server.  Throws where the server cannot be reached: then it has not ended. */
-  signOut(): Promise<void>;
-  /** Who is signed in.  The first call asks the server, since a reload has lost what memory held. */
-  session(): Promise<Session | null>;
-  /** Returns what ends the subscription. */
-  onChange(listener: Listener): () => void;
-  /** As `fetch`, with the access token on requests to the allowed origins, and one repetition after a 401. */
-  readonly fetch: typeof fetch;
-}
-
-/** What this tab knows.  Replaced, never changed: `===` tells whether there is news. */
-interface State {
-  readonly who: Session;
-  /** What renewing means: ask for a token, or only whether the session stands. */
-  readonly kind: "refresh" | "check";
-  readonly token?: string;
-  readonly csrf?: string;
-  /** The refresh token, with the carrier `token` alone. */
-  readonly refresh?: string;
-  /** Seconds that the token lives; 0 where there is none. */
-  readonly lives: number;
-  /** By our clock. */
-  readonly since: number;
-}
-
-type News = { state: State; left: number } | { over: string; reason: string | undefined };
-
-interface Answer {
-  account: Account;
-  session: Session["session"];
-  access_token?: string;
-  expires_in?: number;
-  refresh_token?: string;
-  refresh_token_expires_in?: number;
-  csrf_token?: string;
-}
+export type * from "./types.ts";
 
 /** A call that takes longer than the server's grace is taken for lost. */
 const ANSWERED_WITHIN = 10_000;
 /** Seconds before its end in which a token is not relied on. */
 const TOO_LATE = 5;
 const SAFE = /^(GET|HEAD|OPTIONS)$/i;
-
-function browser(): Environment {
-  let storage: Environment["storage"];
-  try {
-    storage = globalThis.localStorage;
-  } catch {
-    // A page that may keep nothing.
-  }
-  return {
-    fetch: (input, init) => fetch(input, init),
-    now: makeClock(),
-    sleep: (milliseconds) => new Promise((done) => setTimeout(done, milliseconds)),
-    timeout: (milliseconds) => AbortSignal.timeout(milliseconds),
-    random: Math.random,
-    locks: globalThis.navigator?.locks,
-    channel: globalThis.BroadcastChannel && ((name) => new BroadcastChannel(name)),
-    storage,
-  };
-}
+/** What a page asks for that does not know yet whether anybody is signed in: no error where nobody is. */
+const OPTIONAL = { optional: "true" };
 
 /** Make the client.  One for each page: its tabs find each other by `base`. */
 export function createClient(options: Options = {}): Client {
   const { carrier = "cookie", patience = 60 } = options;
   const byCookie = carrier === "cookie";
-  const alone = byCookie ? {} : { locks: undefined, channel: undefined, storage: undefined };
-  const env: Environment = { ...browser(), ...options, ...alone };
   const page = globalThis.location?.href;
-  const base = new URL(options.base ?? "/", page).href.replace(/\/$/, "");
-  const origins = new Set([base, ...(options.origins ?? [])].map((each) => new URL(each, page).origin));
+  const env: Environment = { ...browser(), ...options, ...(byCookie ? {} : ALONE) };
+  // A page that is rendered on a server has no cookies: nobody is signed in until the browser takes over.
+  const rendering = page === undefined && byCookie && !options.fetch;
+  const base = new URL(options.base ?? "/", page ?? "http://localhost").href.replace(/\/$/, "");
+  const origins = new Set([base, ...(options.origins ?? [])].map((each) => new URL(each, page ?? base).origin));
   const foreign = page !== undefined && new URL(page).origin !== new URL(base).origin;
-  const listeners = new Set<Listener>();
+  const listeners: { [Name in keyof Events]: Set<Events[Name]> } = { started: new Set(), ended: new Set(), renewed: new Set() };
+  const subscribers = new Set<() => void>();
   const tabs = new Tabs<News>(`doorward ${base}`, env, hear);
 
   let state: State | undefined;
@@ -129,12 +40,29 @@ export function createClient(options: Options = {}): Client {
 
   // What is known, and who is told
 
+  const snapshot = () => (known ? (state?.who ?? null) : undefined);
+
+  /** Call each listener.  One that throws is reported, and keeps neither the others nor a renewal from going on. */
+  function call<Arguments extends unknown[]>(these: Iterable<(...given: Arguments) => void>, ...given: Arguments): void {
+    for (const each of [...these])
+      try {
+        each(...given);
+      } catch (error) {
+        (globalThis.reportError ?? console.error)(error);
+      }
+  }
+
   function become(next: State | undefined, reason?: string): void {
-    const before = state?.who.session.id;
-    state = next;
-    known = true;
-    if (before && !next) past.add(before);
-    if (before !== next?.who.session.id) for (const each of [...listeners]) each(next?.who ?? null, reason);
+    const [before, seen] = [state, snapshot()];
+    const same = before?.who.session.id === next?.who.session.id;
+    // The times of a session move with each request: they are no news, and who shows it need not be drawn again.
+    const kept = before && next && same && JSON.stringify(before.who.account) === JSON.stringify(next.who.account);
+    [state, known] = [kept ? { ...next, who: before.who } : next, true];
+    if (before && !next) past.add(before.who.session.id);
+    if (before && !next) call(listeners.ended, before.who, reason);
+    if (next && !same) call(listeners.started, next.who);
+    if (next?.token && same && before?.token !== next.token) call(listeners.renewed, next.who);
+    if (seen !== snapshot()) call(subscribers);
   }
 
   function share(next: State): void {
@@ -152,6 +80,7 @@ export function createClient(options: Options = {}): Client {
   }
 
   function hear(news: News): void {
+    if ("look" in news) return glance(true);
     if ("over" in news) {
       past.add(news.over);
       if (state?.who.session.id === news.over) become(undefined, news.reason);
@@ -166,7 +95,7 @@ export function createClient(options: Options = {}): Client {
 
   // Calls to Doorward
 
-  async function call(method: string, path: string, init: RequestInit = {}, as: State | undefined = undefined): Promise<any> {
+  async function ask(method: string, path: string, init: RequestInit = {}, as: State | undefined = undefined): Promise<any> {
     const headers = new Headers(init.headers);
     if (as) authenticate(headers, method, as);
     const request = { ...init, method, headers, signal: env.timeout(ANSWERED_WITHIN), redirect: "error" } as const;
@@ -183,47 +112,38 @@ export function createClient(options: Options = {}): Client {
   }
 
   const post = (path: string, body: object) =>
-    call("POST", path, { body: JSON.stringify(body), headers: { "content-type": "application/json" } });
+    ask("POST", path, { body: JSON.stringify(body), headers: { "content-type": "application/json" } });
 
   function authenticate(headers: Headers, method: string, { token, csrf }: State): void {
     if (token) headers.set("authorization", `Bearer ${token}`);
     else if (csrf && !SAFE.test(method)) headers.set("x-csrf-token", csrf);
   }
 
-  function stateOf(answer: Answer, since: number, before?: State): State {
-    const { account, session, access_token: token, refresh_token: refresh = before?.refresh, csrf_token: csrf = before?.csrf } = answer;
-    return {
-      who: { account, session },
-      kind: answer.refresh_token_expires_in === undefined ? "check" : "refresh",
-      ...(token && { token }),
-      ...(csrf && { csrf }),
-      ...(refresh && !byCookie && { refresh }),
-      lives: answer.expires_in ?? 0,
-      since,
-    };
-  }
-
   // Renewing
 
-  /** Make `state` newer than `stale`; one attempt at a time.  Throws where nothing could be learned. */
-  function renew(stale: State | undefined): Promise<void> {
+  /**
+   * Make `state` newer than `stale`; one attempt at a time.  Throws where nothing could be learned.
+   *
+   * @param why the reason that was given when the session was refused: a cookie that is gone by now has none.
+   */
+  function renew(stale: State | undefined, why?: string): Promise<void> {
     if (!flight) {
-      const lands = attempt(stale).finally(() => (flight = undefined));
+      const lands = attempt(stale, why).finally(() => (flight = undefined));
       flight = { of: stale, lands };
     } else if (flight.of !== stale) {
       // It was about another session, and so says nothing about this one.
-      return flight.lands.catch(() => undefined).then(() => (state === stale ? renew(stale) : undefined));
+      return flight.lands.catch(() => undefined).then(() => (state === stale ? renew(stale, why) : undefined));
     }
     return flight.lands;
   }
 
-  async function attempt(stale: State | undefined): Promise<void> {
+  async function attempt(stale: State | undefined, why?: string): Promise<void> {
     const isNews = () => state !== stale || (!stale && known);
     const key = tabs.attempt();
     const until = env.now() + patience * 1000;
     for (let pause = 250; ; pause = Math.min(pause * 2, 4000)) {
       try {
-        await tabs.alone(() => ask(stale, key), isNews);
+        await tabs.alone(() => renewOnce(stale, key, why), isNews);
         return;
       } catch (error) {
         // Not under the lock: another tab may have better luck, and signing out must not wait for us.
@@ -236,51 +156,70 @@ export function createClient(options: Options = {}): Client {
     }
   }
 
-  async function ask(stale: State | undefined, key: string): Promise<void> {
+  async function renewOnce(stale: State | undefined, key: string, why?: string): Promise<void> {
     try {
       const since = env.now();
       const next = stale?.kind === "check" ? await check(stale, since) : await refresh(stale, key, since);
       tabs.settled(key);
-      if (state === stale) share(next);
+      if (state !== stale) return;
+      if (next) share(next);
+      else become(undefined);
     } catch (error) {
       if (!(error instanceof DoorwardError) || decideRenewal(error) !== "over") throw error;
       tabs.settled(key);
-      end(stale, error.reason);
+      end(stale, error.reason ?? why);
       known = true;
     }
   }
 
-  /** A new access token, for a refresh token that the cookie brings. */
-  async function refresh(stale: State | undefined, key: string, since: number): Promise<State> {
-    const body = new URLSearchParams({ grant_type: "refresh_token", ...(stale?.refresh && { refresh_token: stale.refresh }) });
+  /** A new access token, for a refresh token that the cookie brings; `undefined` where nobody is signed in. */
+  async function refresh(stale: State | undefined, key: string, since: number): Promise<State | undefined> {
+    const more = stale ? stale.refresh && { refresh_token: stale.refresh } : OPTIONAL;
+    const body = new URLSearchParams({ grant_type: "refresh_token", ...more });
     const headers = { "idempotency-key": key, ...(stale?.csrf && { "x-csrf-token": stale.csrf }) };
-    let tokens: Answer;
-    try {
-      tokens = await call("POST", "/v1/token", { body, headers });
-    } catch (error) {
-      // No refresh cookie: a page that was just loaded does not know yet that its session travels in the other one.
-      if (!stale && byCookie && (error as DoorwardError).code === "invalid_request") return check(stale, since);
-      throw error;
-    }
-    const who = stale?.who ?? (await call("GET", "/v1/sessions/current", {}, stateOf(tokens, since)));
-    return stateOf({ ...tokens, ...who }, since, stale);
+    const tokens: Answer | undefined = await ask("POST", "/v1/token", { body, headers });
+    // No refresh cookie: a page that was just loaded does not know yet that its session travels in the other one.
+    if (!tokens) return check(undefined, since);
+    const who = stale?.who ?? (await ask("GET", "/v1/sessions/current", {}, stateOf(tokens, since, carrier)));
+    return stateOf({ ...tokens, ...who }, since, carrier, stale);
   }
 
-  /** Whether the session stands, where nothing can be renewed. */
-  async function check(stale: State | undefined, since: number): Promise<State> {
-    const who: Session = await call("GET", "/v1/sessions/current", {}, stale);
-    return { lives: 0, since, ...stale, who, kind: "check" };
+  /** Whether the session stands, where nothing can be renewed; `undefined` where nobody is signed in. */
+  async function check(stale: State | undefined, since: number): Promise<State | undefined> {
+    const who: Session | undefined = await ask("GET", `/v1/sessions/current${stale ? "" : `?${new URLSearchParams(OPTIONAL)}`}`, {}, stale);
+    return who && { lives: 0, since, ...stale, who, kind: "check" };
   }
 
   /** The first call of a page: a reload has lost what memory held. */
-  const restore = async () => known || (byCookie ? renew(undefined) : become(undefined));
+  const restore = async () => known || (byCookie && !rendering ? renew(undefined) : become(undefined));
+
+  /** Ask whether the session still stands: it may have ended while nobody looked at this tab. */
+  async function look(orStarted = false): Promise<void> {
+    const seen = state;
+    if (!known || !byCookie) return;
+    if (!seen) {
+      if (orStarted) await tabs.alone(() => renewOnce(undefined, tabs.attempt()), () => !!state);
+    } else if (seen.kind === "refresh" && left(seen) < TOO_LATE) await renew(seen);
+    else
+      try {
+        const who: Session = await ask("GET", "/v1/sessions/current", {}, seen);
+        if (state === seen) become({ ...seen, who });
+      } catch (error) {
+        // A token that is refused can perhaps be renewed.
+        if (error instanceof DoorwardError && decideRenewal(error) === "over") await renew(seen, error.reason);
+      }
+  }
+
+  /** Where nothing can be learned, the next request asks again. */
+  const glance = (orStarted?: boolean) => void look(orStarted).catch(() => undefined);
 
   // What the application calls
 
-  async function signIn({ email, password, label }: { email: string; password: string; label?: string }): Promise<Session> {
+  async function signIn({ email, password, label, remember }: Credentials): Promise<Session> {
+    const more = { ...(label && { label }), ...(remember !== undefined && { remember }) };
     const start = async () => {
       const since = env.now();
-      let next = stateOf(await post("/v1/sessions", { email, password, carrier, ...(label && { label }) }), since);
+      let next = stateOf(await post("/v1/sessions", { email, password, carrier, ...more }), since, carrier);
       if (byCookie && foreign) next = await proveCookie(next);
       share(next);
       return next.who;
@@ -295,12 +234,12 @@ export function createClient(options: Options = {}): Client {
     try {
       const proved = await (started.kind === "check" ? check(started, since) : refresh(started, key, since));
       tabs.settled(key);
-      return proved;
+      return proved ?? started;
     } catch (error) {
       // Nothing learned: what is not settled, the next renewal goes on with.
       if (!(error instanceof DoorwardError) || decideRenewal(error) !== "over") return started;
       tabs.settled(key);
-      await call("DELETE", "/v1/sessions/current", {}, started).catch(() => undefined);
+      await ask("DELETE", "/v1/sessions/current", {}, started).catch(() => undefined);
       throw new DoorwardError(0, {
         code: "cookie_not_kept",
         detail: `This browser keeps no cookie of ${base} for this page. "doorward doctor" says what works.`,
@@ -314,8 +253,8 @@ export function createClient(options: Options = {}): Client {
       const ending = state;
       for (let tries = 0; ; tries++) {
         try {
-          if (ending?.refresh) await call("POST", "/v1/revoke", { body: new URLSearchParams({ token: ending.refresh }) });
-          else await call("DELETE", "/v1/sessions/current", {}, ending);
+          if (ending?.refresh) await ask("POST", "/v1/revoke", { body: new URLSearchParams({ token: ending.refresh }) });
+          else await ask("DELETE", "/v1/sessions/current", {}, ending);
           break;
         } catch (error) {
           const means = decideRenewal(error as DoorwardError);
@@ -329,11 +268,8 @@ export function createClient(options: Options = {}): Client {
     });
   }
 
-  async function fetchWith(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
-    const given = input instanceof Request ? input : undefined;
-    const url = new URL(given?.url ?? String(input), page);
-    const own = new Headers(init?.headers ?? given?.headers);
-    if (!origins.has(url.origin) || own.has("authorization")) return env.fetch(input, init);
+  /** Renew what is about to run out.  Waits only where the token is not good for this request. */
+  async function beFresh(): Promise<State | undefined> {
     await restore();
     if (state?.kind === "refresh" && left(state) < Math.max(state.lives * early, TOO_LATE)) {
       const renewed = renew(state);
@@ -341,7 +277,16 @@ export function createClient(options: Options = {}): Client {
       if (left(state) > TOO_LATE) renewed.catch(() => undefined);
       else await renewed;
     }
-    const used = state;
+    return state;
+  }
+
+  async function fetchWith(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+    const given = input instanceof Request ? input : undefined;
+    const url = new URL(given?.url ?? String(input), page ?? base);
+    const own = new Headers(init?.headers ?? given?.headers);
+    if (!origins.has(url.origin) || own.has("authorization")) return env.fetch(input, init);
+    const signal = init?.signal ?? given?.signal;
+    const used = await unlessAborted(beFresh(), signal);
     if (!used) return env.fetch(input, init);
     const again = given?.clone() ?? input;
     const send = (what: RequestInfo | URL, as: State) => {
@@ -350,21 +295,43 @@ export function createClient(options: Options = {}): Client {
       return env.fetch(what, { ...init, headers, ...(!as.token && { credentials: "include" }) });
     };
     const response = await send(input, used);
-    if (response.status !== 401) return response;
-    await renew(used);
+    // Any other 401 is the application's own answer: it has acted on the request, perhaps.
+    const refused = await readRefusedCredential(response);
+    if (!refused) return response;
+    await unlessAborted(renew(used, refused.reason), signal);
     // A stream has been read: there is nothing to send again.
     if (!state || init?.body instanceof ReadableStream) return response;
     await response.body?.cancel();
     return send(again, state);
   }
 
+  /** A call of this API for the one who is signed in. */
+  async function manage(method: string, path: string, body?: object): Promise<any> {
+    const content = body && { body: JSON.stringify(body), headers: { "content-type": "application/json" } };
+    const response = await fetchWith(base + path, { method, redirect: "error", signal: env.timeout(ANSWERED_WITHIN), ...content }).catch(
+      (cause) => {
+        throw cause instanceof DoorwardError ? cause : Object.assign(new DoorwardError(0, {}), { cause });
+      },
+    );
+    if (!response.ok) throw await readProblem(response);
+    return response.status === 204 ? undefined : response.json();
+  }
+
   /** The part of a token's life in which it is renewed: another one in each tab, so that they do not all begin at once. */
   const early = 0.1 + 0.1 * env.random();
 
-  // A page that comes back from the back-forward cache has missed the news.
-  globalThis.addEventListener?.("pageshow", (event) => {
-    if ((event as PageTransitionEvent).persisted && state) renew(state).catch(() => undefined);
-  });
+  function on<Name extends keyof Events>(name: Name, listener: Events[Name]): () => void {
+    listeners[name].add(listener);
+    return () => void listeners[name].delete(listener);
+  }
+
+  // A page that comes back, from another tab or from the back-forward cache, may have missed what happened meanwhile.
+  const comeBack = (event: Event) => {
+    if (event.type === "pageshow" ? (event as PageTransitionEvent).persisted : globalThis.document.visibilityState === "visible")
+      glance();
+  };
+  globalThis.addEventListener?.("pageshow", comeBack);
+  globalThis.document?.addEventListener("visibilitychange", comeBack);
 
   return {
     signIn,
@@ -378,10 +345,34 @@ export function createClient(options: Options = {}): Client {
       await restore();
       return state?.who ?? null;
     },
-    onChange: (listener) => {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
+    snapshot,
+    subscribe: (listener) => {
+      subscribers.add(listener);
+      return () => void subscribers.delete(listener);
     },
+    onChange: (listener: Listener) => {
+      const stops = [on("started", (session) => listener(session)), on("ended", (_, reason) => listener(null, reason))];
+      return () => stops.forEach((stop) => stop());
+    },
+    on,
     fetch: fetchWith,
+    token: async () => (await beFresh())?.token ?? null,
+    sessions: async () => (await manage("GET", "/v1/sessions")).sessions,
+    endSession: async (id) => {
+      const before = state;
+      await manage("DELETE", `/v1/sessions/${encodeURIComponent(id)}`);
+      if (before?.who.session.id === id) end(before, "signed_out");
+    },
+    changePassword: async ({ current, next }) => {
+      await manage("PUT", "/v1/password", { current_password: current, new_password: next });
+      // Tokens of the old password are refused from now on.
+      if (state?.kind === "refresh") await renew(state).catch(() => undefined);
+    },
+    dispose: () => {
+      globalThis.removeEventListener?.("pageshow", comeBack);
+      globalThis.document?.removeEventListener("visibilitychange", comeBack);
+      for (const each of [subscribers, ...Object.values(listeners)]) each.clear();
+      tabs.close();
+    },
   };
 }

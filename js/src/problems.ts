@@ -1,14 +1,16 @@
 /** What the server refuses, and what that means for a session. */
 
+import type { EndReason, ErrorCode } from "./types.ts";
+
 /** A refusal (RFC 9457, or RFC 6749 section 5.2), or no answer at all (`code` is `unreachable`). */
 export class DoorwardError extends Error {
   override readonly name = "DoorwardError";
   /** Stable, such as `invalid_credentials`: what to act on. */
-  readonly code: string;
+  readonly code: ErrorCode;
   /** 0 where there was no answer. */
   readonly status: number;
   /** Why a session is over, such as `signed_out` or `password_changed`. */
-  readonly reason: string | undefined;
+  readonly reason: EndReason | undefined;
   /** Seconds after which trying again makes sense. */
   readonly retryAfter: number | undefined;
   /** The whole answer: `errors` of fields, `advice` on a password. */
@@ -47,4 +49,16 @@ export function decideRenewal(error: DoorwardError): "over" | "wait" | "refused"
   if (status === 400 && (code === "invalid_grant" || code === "invalid_request")) return "over";
   if (status === 401 && code !== "unknown") return "over";
   return status === 0 || status === 408 || status === 429 || status >= 500 ? "wait" : "refused";
+}
+
+/**
+ * Read the refusal of an access token or a session, which came before the request reached the application (RFC 6750
+ * section 3.1): then it can be sent again with a new token, whatever its method is.  `undefined` for any other answer.
+ */
+export async function readRefusedCredential(response: Response): Promise<DoorwardError | undefined> {
+  if (response.status !== 401) return undefined;
+  const problem = await readProblem(response.clone());
+  // Another origin may hide the header; the body says the same.
+  const challenged = /error="invalid_token"/.test(response.headers.get("www-authenticate") ?? "");
+  return challenged || problem.code === "invalid_token" || problem.code === "session_ended" ? problem : undefined;
 }

@@ -1,19 +1,6 @@
 /** What the tabs of one browser share: who may talk to the server about cookies, the news, and the attempt's key. */
 
-/** The parts of a browser that are used, so that a test can bring its own. */
-export interface Environment {
-  fetch: typeof fetch;
-  /** Milliseconds of a clock that is never set back. */
-  now: () => number;
-  sleep: (milliseconds: number) => Promise<void>;
-  /** Ends a call that takes too long. */
-  timeout: (milliseconds: number) => AbortSignal;
-  /** From 0 to 1. */
-  random: () => number;
-  locks: Pick<LockManager, "request"> | undefined;
-  channel: ((name: string) => BroadcastChannel) | undefined;
-  storage: Pick<Storage, "getItem" | "setItem" | "removeItem"> | undefined;
-}
+import type { Environment } from "./environment.ts";
 
 /** How long to wait for news from the tab that was served before us. */
 const NEWS_WITHIN = 250;
@@ -21,7 +8,7 @@ const NEWS_WITHIN = 250;
 export class Tabs<Message> {
   readonly #name: string;
   readonly #env: Environment;
-  readonly #channel: BroadcastChannel | undefined;
+  #channel: BroadcastChannel | undefined;
   #queue: Promise<unknown> = Promise.resolve();
   #key: string | undefined;
 
@@ -35,6 +22,12 @@ export class Tabs<Message> {
 
   tell(message: Message): void {
     this.#channel?.postMessage(message);
+  }
+
+  /** Neither send nor hear anything from now on. */
+  close(): void {
+    this.#channel?.close();
+    this.#channel = undefined;
   }
 
   /**

@@ -215,13 +215,35 @@ test("a 401 is answered by renewing, and repeating once", async () => {
   assert.notEqual(first, second);
 });
 
-test("a second 401 is the application's own affair", async () => {
-  const world = new World();
-  const [tab] = await signedIn(world);
-  world.fate = ({ path }) => (path === "/data" ? problem(401, "step_up") : undefined);
-  assert.equal((await tab.fetch(DATA)).status, 401);
-  assert.equal(world.calls("/data").length, 2);
+test("a refused session is asked for again as well, by the header or by the body alone", async () => {
+  for (const refused of [
+    () => problem(401, "session_ended"),
+    () => new Response("", { status: 401, headers: { "www-authenticate": 'Bearer error="invalid_token"' } }),
+  ]) {
+    const world = new World();
+    const [tab] = await signedIn(world);
+    let refusals = 1;
+    world.fate = ({ path }) => (path === "/data" && refusals-- > 0 ? refused() : undefined);
+    assert.equal((await tab.fetch(DATA, { method: "POST", body: "once" })).status, 200);
+  }
 });
+
+for (const [name, answer] of [
+  ["an application's own 401", () => problem(401, "invalid_credentials")],
+  ["a route that wants a recent sign-in", () => problem(401, "insufficient_user_authentication")],
+  ["a 401 without a body", () => new Response(null, { status: 401 })],
+  ["a 401 in HTML", () => new Response("<h1>No</h1>", { status: 401, headers: { "content-type": "text/html" } })],
+] as const)
+  test(`${name} is passed on: the request is not sent twice, and nothing is renewed`, async () => {
+    const world = new World();
+    const [tab] = await signedIn(world);
+    world.fate = ({ path }) => (path === "/data" ? answer() : undefined);
+    const response = await tab.fetch(DATA, { method: "POST", body: "once" });
+    assert.equal(response.status, 401);
+    await response.text();
+    assert.equal(world.calls("/data").length, 1);
+    assert.equal(world.calls("/v1/token").length, 0);
+  });
 
 test("a Request is repeated with its body", async () => {
   const world = new World();
@@ -483,6 +505,248 @@ test("calls to Doorward follow no redirect: a credential would go where it leads
   const { fetch } = world.environment();
   await signedIn(world, { fetch: (input: RequestInfo, init: RequestInit) => (followed.push(init.redirect), fetch(input, init)) });
   assert.deepEqual(followed, ["error"]);
+});
+
+test("a fetch that is aborted while a renewal hangs rejects at once, and the renewal goes on", async () => {
+  const world = new World();
+  const [tab] = await signedIn(world);
+  world.time += AN_HOUR;
+  let answer: (response: undefined) => void = () => undefined;
+  world.fate = ({ path }) => (path === "/v1/token" ? new Promise<undefined>((done) => (answer = done)) : undefined);
+  const stop = new AbortController();
+  const { signal } = stop;
+  const requests = [tab.fetch(DATA, { signal }), tab.fetch(new Request(DATA, { signal }))];
+  const rejected = Promise.all(requests.map((request) => assert.rejects(request, /enough/)));
+  await settle();
+  stop.abort(new Error("enough"));
+  await rejected;
+  await assert.rejects(tab.fetch(DATA, { signal }), /enough/);
+  assert.equal(world.calls("/data").length, 0);
+  world.fate = () => undefined;
+  answer(undefined);
+  assert.equal((await tab.fetch(DATA)).status, 200);
+  assert.equal(world.calls("/v1/token").length, 1);
+});
+
+test("where nobody is signed in, no request of a new page is answered with an error", async () => {
+  for (const strategy of ["hybrid", "session", "jwt"] as const) {
+    const world = new World(strategy);
+    const { fetch } = world.environment();
+    const statuses: number[] = [];
+    const counted: typeof fetch = async (...request) => {
+      const response = await fetch(...request);
+      statuses.push(response.status);
+      return response;
+    };
+    assert.equal(await world.tab({ fetch: counted }).session(), null);
+    assert.deepEqual(statuses, [204, 204]);
+  }
+});
+
+test("the snapshot is unknown until the server has answered, and the same object until it changes", async () => {
+  const world = new World();
+  const tab = world.tab();
+  const seen: unknown[] = [];
+  const stop = tab.subscribe(() => seen.push(tab.snapshot()));
+  assert.equal(tab.snapshot(), undefined);
+  await tab.session();
+  const session = await tab.signIn(ADA);
+  assert.equal(tab.snapshot(), session);
+  world.time += AN_HOUR;
+  await tab.fetch(DATA);
+  assert.equal(tab.snapshot(), session);
+  await tab.signOut();
+  stop();
+  await tab.signIn(ADA);
+  assert.deepEqual(seen, [null, session, null]);
+});
+
+test("events have names: started, renewed, ended with the session and the reason", async () => {
+  const world = new World();
+  const tab = world.tab();
+  const seen: unknown[] = [];
+  tab.on("started", ({ session }) => seen.push(["started", session.id]));
+  tab.on("renewed", ({ session }) => seen.push(["renewed", session.id]));
+  const stop = tab.on("ended", ({ session }, reason) => seen.push(["ended", session.id, reason]));
+  await tab.signIn(ADA);
+  world.time += AN_HOUR;
+  await tab.fetch(DATA);
+  world.end("admin");
+  await tab.fetch(DATA);
+  stop();
+  await tab.signIn(ADA);
+  await tab.signOut();
+  assert.deepEqual(seen, [["started", "s1"], ["renewed", "s1"], ["ended", "s1", "admin"], ["started", "s2"]]);
+});
+
+test("a listener that throws keeps neither the others from being called nor the session from being renewed", async (context) => {
+  const reported = context.mock.method(console, "error", () => undefined);
+  const world = new World();
+  const tab = world.tab();
+  const seen: string[] = [];
+  for (const name of ["started", "renewed"] as const) {
+    tab.on(name, () => {
+      throw new Error("a bug of the application");
+    });
+    tab.on(name, () => seen.push(name));
+  }
+  await tab.signIn(ADA);
+  world.time += AN_HOUR;
+  assert.equal((await tab.fetch(DATA)).status, 200);
+  assert.deepEqual(seen, ["started", "renewed"]);
+  assert.equal(reported.mock.callCount(), 2);
+});
+
+test("a listener may call the client, and wait for it, whatever the event is", async () => {
+  const world = new World();
+  const tab = world.tab();
+  const answers: unknown[] = [];
+  for (const name of ["started", "renewed"] as const)
+    tab.on(name, async () => answers.push(name, (await tab.fetch(DATA)).status, (await tab.session())?.session.id));
+  tab.on("ended", async () => answers.push("ended", await tab.session(), (await tab.signIn(ADA)).session.id));
+  await tab.signIn(ADA);
+  await settle();
+  world.time += AN_HOUR;
+  await tab.fetch(DATA);
+  await settle();
+  await tab.signOut();
+  await settle();
+  assert.deepEqual(answers.map(String).sort(), ["started", 200, "s1", "renewed", 200, "s1", "started", 200, "s2", "ended", null, "s2"].map(String).sort());
+});
+
+test("token() gives an access token that is good, and null where there is none", async () => {
+  const world = new World();
+  const [tab] = await signedIn(world);
+  const first = await tab.token();
+  world.time += AN_HOUR;
+  const second = await tab.token();
+  assert.ok(first && second && first !== second);
+  await tab.signOut();
+  assert.equal(await tab.token(), null);
+  const [byCookie] = await signedIn(new World("session"));
+  assert.equal(await byCookie.token(), null);
+});
+
+test("the account's sessions are listed, and one of them is ended", async () => {
+  const world = new World();
+  const [tab, told] = await signedIn(world);
+  assert.deepEqual((await tab.sessions()).map((each) => [each.id, each.current]), [["s1", true], ["s0", false]]);
+  await tab.endSession("s0");
+  assert.deepEqual(told, ["s1"]);
+  await tab.endSession("s1");
+  assert.deepEqual(told, ["s1", "signed_out"]);
+  await assert.rejects(tab.sessions(), codeOf("not_authenticated"));
+});
+
+test("a changed password renews the access token, since older ones are refused", async () => {
+  const world = new World();
+  const [tab] = await signedIn(world);
+  const before = await tab.token();
+  await tab.changePassword({ current: ADA.password, next: "eight copper pans ring at dusk" });
+  assert.deepEqual(JSON.parse(world.calls("/v1/password")[0]!.body), {
+    current_password: ADA.password,
+    new_password: "eight copper pans ring at dusk",
+  });
+  assert.notEqual(await tab.token(), before);
+  const refusals = world.calls("/data").length;
+  assert.equal((await tab.fetch(DATA)).status, 200);
+  assert.equal(world.calls("/data").length, refusals + 1);
+});
+
+test("a wrong current password is an error of its own, and signs nobody out", async () => {
+  const world = new World();
+  const [tab, told] = await signedIn(world);
+  world.fate = ({ path }) => (path === "/v1/password" ? problem(401, "invalid_credentials") : undefined);
+  await assert.rejects(tab.changePassword({ current: "wrong", next: "x" }), codeOf("invalid_credentials"));
+  assert.equal(world.calls("/v1/password").length, 1);
+  assert.deepEqual(told, ["s1"]);
+});
+
+test("whether to remember the session is the server's to know, where it is said", async () => {
+  const world = new World();
+  await world.tab().signIn({ ...ADA, remember: true });
+  await world.tab().signIn(ADA);
+  const said = world.calls("/v1/sessions").map((each) => (JSON.parse(each.body) as Record<string, unknown>)["remember"]);
+  assert.deepEqual(said, [true, undefined]);
+});
+
+/** As a page that is shown and hidden. */
+async function inAWindow(work: (comeBack: (hidden?: boolean) => Promise<void>) => Promise<void>): Promise<void> {
+  const page = new EventTarget() as EventTarget & { visibilityState: string };
+  Object.defineProperty(globalThis, "document", { value: page, configurable: true });
+  try {
+    await work(async (hidden = false) => {
+      page.visibilityState = hidden ? "hidden" : "visible";
+      page.dispatchEvent(new Event("visibilitychange"));
+      await settle();
+    });
+  } finally {
+    Reflect.deleteProperty(globalThis, "document");
+  }
+}
+
+for (const strategy of ["hybrid", "session"] as const)
+  test(`${strategy}: a page that becomes visible asks whether its session still stands`, () =>
+    inAWindow(async (comeBack) => {
+      const world = new World(strategy);
+      const [tab, told] = await signedIn(world);
+      const seen: unknown[] = [];
+      tab.subscribe(() => seen.push(tab.snapshot()));
+      tab.on("renewed", () => seen.push("renewed"));
+      await comeBack();
+      assert.deepEqual(seen, []);
+      world.end("password_changed");
+      await comeBack(true);
+      assert.deepEqual(told, ["s1"]);
+      await comeBack();
+      assert.deepEqual(told, ["s1", "password_changed"]);
+      assert.equal(tab.snapshot(), null);
+    }));
+
+test("a page that becomes visible without an answer keeps its session", () =>
+  inAWindow(async (comeBack) => {
+    const world = new World();
+    const [tab, told] = await signedIn(world, { patience: 0 });
+    for (const time of [0, AN_HOUR]) {
+      world.time += time;
+      world.fate = () => "down";
+      await comeBack();
+    }
+    world.fate = () => undefined;
+    assert.equal((await tab.fetch(DATA)).status, 200);
+    assert.deepEqual(told, ["s1"]);
+  }));
+
+test("a client that was disposed of hears nothing more, of the page or of other tabs", () =>
+  inAWindow(async (comeBack) => {
+    const world = new World();
+    const [tab, told] = await signedIn(world);
+    const other = world.tab();
+    await other.session();
+    const asked = world.seen.length;
+    tab.dispose();
+    world.end("admin");
+    await comeBack();
+    await other.signOut().catch(() => undefined);
+    await settle();
+    assert.deepEqual(told, ["s1"]);
+    assert.equal(world.seen.slice(asked).some((each) => each.path === "/v1/sessions/current" && each.method === "GET"), true);
+    assert.ok(tab.snapshot());
+  }));
+
+test("Doorward's own pages say that something may have changed, and each tab asks", async () => {
+  const world = new World();
+  const waiting = world.tab();
+  await waiting.session();
+  const channel = world.environment().channel!(`doorward ${BASE}`);
+  await world.tab({ channel: undefined }).signIn(ADA);
+  channel.postMessage({ look: true });
+  await settle();
+  assert.equal(waiting.snapshot()?.session.id, "s1");
+  world.end("signed_out");
+  channel.postMessage({ look: true });
+  await settle();
+  assert.equal(waiting.snapshot(), null);
 });
 
 test("whoever has unsubscribed is told nothing more", async () => {

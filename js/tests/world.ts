@@ -9,6 +9,7 @@ const LIVES = 900;
 export interface Seen {
   method: string;
   path: string;
+  query: string;
   origin: string;
   headers: Headers;
   body: string;
@@ -95,18 +96,22 @@ export class World {
   };
 
   #channel(name: string): BroadcastChannel {
-    const channel = new FakeChannel(name, (message) => {
-      for (const each of this.#channels)
-        if (each !== channel && each.name === name) setImmediate(() => each.take(structuredClone(message)));
-    });
+    const channel: FakeChannel = new FakeChannel(
+      name,
+      (message) => {
+        for (const each of this.#channels)
+          if (each !== channel && each.name === name) setImmediate(() => each.take(structuredClone(message)));
+      },
+      () => void this.#channels.delete(channel),
+    );
     this.#channels.add(channel);
     return channel as unknown as BroadcastChannel;
   }
 
   async #fetch(request: Request, credentials: RequestCredentials | undefined): Promise<Response> {
-    const { pathname, origin } = new URL(request.url);
+    const { pathname, search, origin } = new URL(request.url);
     const { method, headers } = request;
-    const seen = { method, path: pathname, origin, headers, credentials, body: await request.text() };
+    const seen = { method, path: pathname, query: search, origin, headers, credentials, body: await request.text() };
     this.seen.push(seen);
     await new Promise((done) => setImmediate(done));
     const fate = await this.fate(seen);
@@ -119,7 +124,7 @@ export class World {
     return answer;
   }
 
-  #answer({ method, path, headers, body }: Seen): [Response, World["jar"]] {
+  #answer({ method, path, query, headers, body }: Seen): [Response, World["jar"]] {
     const kept = this.jar;
     const said = () => JSON.parse(body) as Record<string, string>;
     if (path === "/v1/accounts") return [json(201, { account: account(said()["email"] ?? "") }), kept];
@@ -137,7 +142,7 @@ export class World {
       if (carrier === "token") return [json(201, { ...answer, ...tokens, refresh_token: `${id}.0` }), kept];
       return [json(201, { ...answer, ...tokens, csrf_token: `csrf-${id}` }), { id, generation: 0 }];
     }
-    if (path === "/v1/token") return this.#refresh(headers, new URLSearchParams(body).get("refresh_token"));
+    if (path === "/v1/token") return this.#refresh(headers, new URLSearchParams(body));
     if (path === "/v1/revoke") {
       this.ended[new URLSearchParams(body).get("token")?.split(".")[0] ?? ""] = "signed_out";
       return [new Response(null, { status: 200 }), kept];
@@ -151,8 +156,17 @@ export class World {
       this.ended[leaving] = "signed_out";
       return [new Response(null, { status: 204 }), undefined];
     }
+    if (!id && !headers.has("authorization") && query) return [new Response(null, { status: 204 }), kept];
     if (!id) return [problem(401, good ? "invalid_token" : "not_authenticated"), kept];
     if (this.ended[id]) return [problem(401, "session_ended", { reason: this.ended[id] }), kept];
+    if (path === "/v1/sessions") return [json(200, { sessions: [{ id, current: true }, { id: "s0", current: false }] }), kept];
+    if (path.startsWith("/v1/sessions/s") || path === "/v1/password") {
+      const gone = path.slice("/v1/sessions/".length);
+      if (gone.startsWith("s")) this.ended[gone] = "signed_out";
+      // A new password is a new version of the account, by which older access tokens are refused.
+      else this.#good.clear();
+      return [new Response(null, { status: 204 }), gone === id ? undefined : kept];
+    }
     return [json(200, { account: account(ADA.email), session: { id } }), kept];
   }
 
@@ -162,9 +176,11 @@ export class World {
     return { access_token: token, token_type: "Bearer", expires_in: LIVES };
   }
 
-  #refresh(headers: Headers, inBody: string | null): [Response, World["jar"]] {
+  #refresh(headers: Headers, form: URLSearchParams): [Response, World["jar"]] {
+    const inBody = form.get("refresh_token");
     const [id, generation] = (inBody ?? (this.jar && `${this.jar.id}.${this.jar.generation}`))?.split(".") ?? [];
-    if (id === undefined || this.strategy !== "hybrid") return [problem(400, "invalid_request"), this.jar];
+    if (id === undefined || this.strategy !== "hybrid")
+      return [form.has("optional") ? new Response(null, { status: 204 }) : problem(400, "invalid_request"), this.jar];
     const key = headers.get("idempotency-key");
     if (this.ended[id]) return [problem(400, "invalid_grant", { reason: this.ended[id] }), this.jar];
     const presented = Number(generation);
@@ -186,10 +202,13 @@ class FakeChannel extends EventTarget {
   readonly name: string;
   readonly postMessage: (message: unknown) => void;
 
-  constructor(name: string, postMessage: (message: unknown) => void) {
+  readonly close: () => void;
+
+  constructor(name: string, postMessage: (message: unknown) => void, close: () => void) {
     super();
     this.name = name;
     this.postMessage = postMessage;
+    this.close = close;
   }
 
   take(data: unknown): void {

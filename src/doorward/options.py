@@ -44,6 +44,7 @@ class Options:
         session_idle: a session that is not used so long ends.
         session_absolute: a session ends after so long, used or not.
         session_limit: most live sessions of an account; 1 is single-device: the oldest ends.
+        password_minimum: the fewest characters of a password that is chosen from now on, 8 to 64.
         max_staleness: how old the knowledge of revocations may be where a caller asks for freshness.
         cors_origins: origins of pages elsewhere that may call with credentials.
         rate_limits: whether attempts are limited; off for load tests.
@@ -53,6 +54,7 @@ class Options:
         audit_retention: how long audit events are kept.
         status_lists: whether access tokens refer to a status list, for readers that can hold no connection.
         insecure_long_access_lifetime: take an ``access_lifetime`` of more than 900 s.
+        insecure_short_passwords: take a ``password_minimum`` below 8.
         insecure_cookies_over_http: leave ``Secure`` off cookies on plain HTTP (Safari refuses it on loopback).
         insecure_fast_hashing: hash passwords at the least cost that argon2 takes; for tests.
     """
@@ -70,6 +72,7 @@ class Options:
     session_idle: timedelta = timedelta(seconds=43_200)
     session_absolute: timedelta = timedelta(seconds=2_592_000)
     session_limit: int | None = None
+    password_minimum: int = 8
     max_staleness: timedelta = timedelta(seconds=5)
     cors_origins: tuple[str, ...] = ()
     rate_limits: bool = True
@@ -79,6 +82,7 @@ class Options:
     audit_retention: timedelta = timedelta(days=365)
     status_lists: bool = False
     insecure_long_access_lifetime: bool = False
+    insecure_short_passwords: bool = False
     insecure_cookies_over_http: bool = False
     insecure_fast_hashing: bool = False
 
@@ -133,6 +137,7 @@ class OptionFields(TypedDict, total=False):
     session_idle: timedelta
     session_absolute: timedelta
     session_limit: int | None
+    password_minimum: int
     max_staleness: timedelta
     cors_origins: tuple[str, ...]
     rate_limits: bool
@@ -142,13 +147,16 @@ class OptionFields(TypedDict, total=False):
     audit_retention: timedelta
     status_lists: bool
     insecure_long_access_lifetime: bool
+    insecure_short_passwords: bool
     insecure_cookies_over_http: bool
     insecure_fast_hashing: bool
 
 
 def problems_of(options: Options) -> list[Problem]:
     """What makes these options unusable, each with its remedy."""
-    return [problem for check in (_shape, _tokens, _refresh, _sessions, _origins) for problem in check(options)]
+    return [
+        problem for check in (_shape, _tokens, _refresh, _sessions, _passwords, _origins) for problem in check(options)
+    ]
 
 
 def _shape(options: Options) -> list[Problem]:
@@ -258,6 +266,20 @@ def _sessions(options: Options) -> list[Problem]:
     if not timedelta(seconds=1) <= options.max_staleness <= timedelta(seconds=900):
         found.append(Problem(id="DW033", message="max_staleness is out of range.", remedy="Use 1 to 900 s."))
     return found
+
+
+def _passwords(options: Options) -> list[Problem]:
+    fewest = 1 if options.insecure_short_passwords else 8
+    if fewest <= options.password_minimum <= 64:
+        return []
+    return [
+        Problem(
+            id="DW036",
+            message=f"password_minimum is {options.password_minimum}.",
+            remedy="Use 8 to 64; NIST SP 800-63B-4 asks for 15 where the password is the only factor."
+            " insecure_short_passwords takes less than 8.",
+        )
+    ]
 
 
 def _origins(options: Options) -> list[Problem]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 import zxcvbn
+from django.contrib.auth.password_validation import CommonPasswordValidator
 from hypothesis import given
 from hypothesis import strategies as st
 from zxcvbn import matching
 
+from doorward.authenticators.blocklist import _list, is_common
 from doorward.authenticators.strength import JUDGED, Weak, _judged, decide_strength, judge_strength
 from doorward.errors import ValidationFailed, WeakPassword
 from doorward.secret import Secret
@@ -86,6 +90,31 @@ def test_no_common_password_is_taken() -> None:
     assert [word for word in common[::25] if not is_weak(word)] == []
 
 
+def test_no_password_of_djangos_list_is_taken() -> None:
+    # Django's own copy: ours must have what a newer one has.
+    packed = Path(CommonPasswordValidator().DEFAULT_PASSWORD_LIST_PATH).read_bytes()
+    found = set(gzip.decompress(packed).decode().splitlines())
+    assert len(found) > 19_000
+    assert found <= set(_list().decode().split("\n"))
+    assert [word for word in sorted(found)[::20] if not is_common(word)] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["gearsofwar", "friend of emily", "GearsOfWar", "  Friend Of Emily ", "ｇｅａｒｓｏｆｗａｒ"]
+)
+def test_a_common_password_is_weak_whatever_zxcvbn_finds_in_it(text: str) -> None:
+    found = decide_strength(Secret(text), about=[])
+    assert found is not None
+    assert found.advice[0] == "It is a common password, or close to one."
+
+
+@pytest.mark.parametrize(
+    "text", ["gearsofwar\ngearsofwar", "123456\npassword", "friend of emily and joan", "", " ", "\n"]
+)
+def test_a_password_is_compared_with_the_list_as_a_whole(text: str) -> None:
+    assert not is_common(text)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -141,29 +170,40 @@ def test_judging_refuses_with_the_advice() -> None:
     weak = decide_strength(Secret("password"), about=ADA)
     assert isinstance(weak, Weak)
     with pytest.raises(WeakPassword) as refused:
-        judge_strength(Secret("password"), about=ADA)
+        judge_strength(Secret("password"), about=ADA, minimum=8)
     assert refused.value.advice == weak.advice
-    judge_strength(Secret("correct horse battery staple"), about=ADA)
+    judge_strength(Secret("correct horse battery staple"), about=ADA, minimum=8)
+
+
+@pytest.mark.parametrize(("length", "is_taken"), [(14, False), (15, True)])
+def test_the_minimum_is_the_deployments(length: int, *, is_taken: bool) -> None:
+    text = "gkWq82nz7$kQ!vPz"[:length]
+    if is_taken:
+        judge_strength(Secret(text), about=[], minimum=15)
+        return
+    with pytest.raises(WeakPassword) as refused:
+        judge_strength(Secret(text), about=[], minimum=15)
+    assert refused.value.advice == ("Use at least 15 characters.",)
 
 
 @pytest.mark.parametrize("text", ["", "gkWq82n"])
 def test_judging_refuses_what_is_too_short(text: str) -> None:
     with pytest.raises(WeakPassword):
-        judge_strength(Secret(text), about=[])
+        judge_strength(Secret(text), about=[], minimum=8)
 
 
 def test_judging_refuses_what_is_too_long_or_no_text_by_the_name_of_its_field() -> None:
     for text in ("x" * 257, "\ud800" * 8):
         with pytest.raises(ValidationFailed) as refused:
-            judge_strength(Secret(text), about=[], field="new_password")
+            judge_strength(Secret(text), about=[], minimum=8, field="new_password")
         assert [error.field for error in refused.value.errors] == ["new_password"]
 
 
 def test_judging_goes_by_the_normalised_password() -> None:
     with pytest.raises(WeakPassword):
-        judge_strength(Secret("ｐａｓｓｗｏｒｄ"), about=[])
+        judge_strength(Secret("ｐａｓｓｗｏｒｄ"), about=[], minimum=8)
     with pytest.raises(WeakPassword):
-        judge_strength(Secret("ｌｏｖｅｌａｃｅ１"), about=["ｌｏｖｅｌａｃｅ@example.com"])
+        judge_strength(Secret("ｌｏｖｅｌａｃｅ１"), about=["ｌｏｖｅｌａｃｅ@example.com"], minimum=8)
 
 
 # Bounded work

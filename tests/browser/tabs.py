@@ -21,6 +21,7 @@ PASSWORD: Final = "seven green kettles whistle at dawn"
 
 # Time that a test says has passed is added to the page's own.
 _PAGE = """<!doctype html><meta charset="utf-8"><title>An application</title><link rel="icon" href="data:,">
+<div id="root"></div>
 <script type="module">
 import { createClient } from "/client.js";
 const skipped = () => window.skipped ?? 0;
@@ -59,20 +60,46 @@ for (const method of ["put", "add"]) {
 """
 
 
-@cache
-def bundle() -> str:
-    """The client as a page loads it."""
+def _esbuild(*arguments: str | Path, script: str | None = None) -> str:
     if not ESBUILD.exists():
         pytest.skip("js/node_modules is missing: python3 dev.py setup --all")
-    command = (ESBUILD, JS / "src" / "client.ts", "--bundle", "--format=esm", "--log-level=error")
-    # Node comes in a wheel, beside Python.
     return subprocess.run(
-        command,
+        (ESBUILD, *arguments, "--bundle", "--format=esm", "--log-level=error"),
+        cwd=JS,
+        input=script,
         check=True,
         capture_output=True,
         text=True,
+        # Node comes in a wheel, beside Python.
         env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
     ).stdout
+
+
+@cache
+def bundle() -> str:
+    """The client as a page loads it."""
+    return _esbuild(JS / "src" / "client.ts")
+
+
+_IN_REACT = """
+import { createElement } from "react";
+import { createRoot } from "react-dom/client";
+import { useSession } from "./react/index.ts";
+import { createClient } from "./src/client.ts";
+export { createClient };
+function Who({ client }) {
+  const session = useSession(client);
+  window.renders = (window.renders ?? 0) + 1;
+  return createElement("p", { id: "who" }, session === undefined ? "unknown" : (session?.account.email ?? "nobody"));
+}
+addEventListener("load", () => createRoot(document.getElementById("root")).render(createElement(Who, { client })));
+"""
+
+
+@cache
+def bundle_in_react() -> str:
+    """The same, and a component that shows who is signed in."""
+    return _esbuild('--define:process.env.NODE_ENV="production"', script=_IN_REACT)
 
 
 class App:
@@ -84,6 +111,7 @@ class App:
         base: where Doorward is, where that is another origin.
         options: of the client, in JavaScript.
         pages: of whoever serves the origin, to put ours among; None to answer requests for ours in the browser.
+        script: what the page loads as the client, where that is not the client alone.
     """
 
     def __init__(
@@ -94,6 +122,7 @@ class App:
         base: str = "",
         options: str = "{}",
         pages: dict[str, str] | None = None,
+        script: str | None = None,
     ) -> None:
         self.context = context
         self.origin = origin
@@ -103,10 +132,10 @@ class App:
         """With which status each renewal was answered."""
         html = _PAGE.replace("OPTIONS", options).replace("BASE", base)
         if pages is not None:
-            pages |= {"/app": html, "/client.js": bundle()}
+            pages |= {"/app": html, "/client.js": script or bundle()}
         else:
             context.route(f"{origin}/app", lambda route: _serve(route, html, "text/html"))
-            context.route(f"{origin}/client.js", lambda route: _serve(route, bundle(), "text/javascript"))
+            context.route(f"{origin}/client.js", lambda route: _serve(route, script or bundle(), "text/javascript"))
         context.on("response", self._see)
 
     def _see(self, response: Response) -> None:

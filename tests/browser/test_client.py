@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from doorward.audit.model import Action
 from tests.browser.clocked import Clocked, a_clocked_site
@@ -22,6 +22,7 @@ from tests.browser.tabs import (
     all_ask,
     ask,
     bundle,
+    bundle_in_react,
     changes_of,
     session_of,
     sign_in,
@@ -305,3 +306,59 @@ def test_whoever_signed_in_at_the_hosted_pages_is_signed_in_here_and_the_other_w
     page.evaluate("client.signOut()")
     hosted.reload()
     hosted.wait_for_url("**/sign-in**")
+
+
+def test_signing_out_at_the_hosted_pages_is_known_in_an_open_tab_without_a_request_of_its_own(
+    context: BrowserContext, site: Site
+) -> None:
+    page = App(context, site.origin).open()
+    sign_up(page)
+    hosted = context.new_page()
+    hosted.goto(f"{site.origin}/sign-out")
+    hosted.locator("main button").click()
+    page.wait_for_function("changes.at(-1) === 'signed_out'")
+    hosted.goto(f"{site.origin}/sign-in")
+    ada = page.evaluate("window.ada")
+    hosted.locator("#email").fill(ada["email"])
+    hosted.locator("#password").fill(ada["password"])
+    hosted.locator("#password").press("Enter")
+    page.wait_for_function("changes.at(-1) === 'signed in'")
+
+
+def test_an_anonymous_visitor_finds_no_error_in_the_console(context: BrowserContext, server: Clocked) -> None:
+    logged: list[str] = []
+    context.on("console", lambda message: logged.append(message.text))
+    page = App(context, server.origin).open()
+    assert session_of(page) is None
+    assert logged == []
+
+
+def test_a_react_component_shows_who_is_signed_in_and_renders_when_that_changes(
+    context: BrowserContext, server: Clocked
+) -> None:
+    page = App(context, server.origin, script=bundle_in_react()).open()
+    who = page.locator("#who")
+    expect(who).to_have_text("nobody")
+    sign_up(page)
+    expect(who).to_have_text(page.evaluate("window.ada.email"))
+    renders = page.evaluate("renders")
+    assert ask(page) == 200
+    other = App(context, server.origin).open()
+    other.evaluate("client.signOut()")
+    expect(who).to_have_text("nobody")
+    assert page.evaluate("renders") == renders + 1
+
+
+def test_a_password_changed_by_the_client_ends_the_other_sessions_and_keeps_this_one(
+    app: App, page: Page, chromium: Browser
+) -> None:
+    with chromium.new_context(ignore_https_errors=True) as elsewhere:
+        phone = App(elsewhere, app.origin).open()
+        sign_in(phone, as_in=page)
+        assert [each["current"] for each in page.evaluate("client.sessions()")].count(True) == 1
+        page.evaluate("client.changePassword({current: ada.password, next: 'eight copper pans ring at dusk'})")
+        app.refused.clear()
+        assert ask(page) == 200
+        assert app.refused == []
+        assert ask(phone) == 401
+        assert changes_of(phone)[-1] == "password_changed"

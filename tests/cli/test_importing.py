@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 from werkzeug.security import generate_password_hash
+
+from doorward.errors import InvalidCredentials
 
 PASSWORD = "a password from elsewhere"
 MADE = generate_password_hash(PASSWORD, "pbkdf2:sha256:1000")
@@ -46,6 +51,21 @@ def test_programs_are_told_which_account_was_which(database: Command, tmp_path: 
     done = database("accounts", "import", written(tmp_path, {"email": "bob@example.com", "id": "old-7"}), "--json")
     assert (done.json["line"], done.json["id"], done.json["outcome"]) == (1, "old-7", "imported")
     assert done.json["account"] in database("accounts", "list").out
+
+
+@pytest.mark.parametrize(
+    "stored", ["$2b$12$" + "!" * 53, "$argon2id$v=19$m=8,t=1000000,p=1$c2FsdHNhbHQ$" + "A" * 43, "argon2$argon2id$"]
+)
+def test_a_hash_that_a_copied_database_brings_along_and_that_cannot_be_used_is_a_wrong_password(
+    database: Command, application: Any, stored: str
+) -> None:
+    with closing(sqlite3.connect("doorward.db")) as made, made:
+        made.execute("UPDATE doorward_account SET password_hash = ?", [stored])
+    assert database("migrate", "--database", "sqlite:///copy.db").code == 0
+    assert database("copy", "--from", "sqlite:///doorward.db", "--to", "sqlite:///copy.db").code == 0
+    Path("copy.db").replace("doorward.db")
+    with pytest.raises(InvalidCredentials):
+        application.sign_in()
 
 
 def test_a_file_that_cannot_be_read_is_a_mistake_on_the_command_line(database: Command, tmp_path: Path) -> None:

@@ -21,9 +21,11 @@ from doorward.blocking import run_blocking
 from doorward.cli.app import run
 from doorward.cli.flask_command import command as flask_command
 from doorward.doorward import Doorward
+from doorward.errors import InvalidCredentials
 from doorward.secret import Secret
 from doorward.web.flask import doorward_of
 from tests.docs.blocks import block, run_block, says
+from tests.postgres import PostgresServer
 
 PASSWORD = "a walrus in seven teapots"
 OWN_PAGE = {"sec-fetch-site": "same-origin"}
@@ -124,6 +126,32 @@ def with_doorward(*expected: tuple[str, tuple[str, ...]]) -> None:
         signed_in = run_blocking(auth.sign_in(email=email, password=Secret(PASSWORD), origin=Origin()))
         assert signed_in.account.roles == roles
     run_blocking(auth.close())
+
+
+def test_users_of_supabase_sign_in_with_the_passwords_that_they_had(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, database = "importing-accounts.md", postgres.new_database().rpartition("/")[2]
+    made = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode().replace("$2b$", "$2a$")
+    postgres.run("CREATE SCHEMA auth", database)
+    postgres.run(
+        "CREATE TABLE auth.users (id uuid DEFAULT gen_random_uuid(), email text, encrypted_password text,"
+        " email_confirmed_at timestamptz, banned_until timestamptz)",
+        database,
+    )
+    postgres.run(
+        f"INSERT INTO auth.users (email, encrypted_password, banned_until) VALUES ('ada@example.com', '{made}', NULL),"
+        f" ('eve@example.com', '{made}', now() + interval '1 day'), ('oauth@example.com', '', NULL), (NULL, '', NULL)",
+        database,
+    )
+    rows = postgres.run(block(page, "supabase.sql", language="sql"), database)
+    Path("users.jsonl").write_text("".join(json.dumps(row) + "\n" for (row,) in rows))
+    monkeypatch.setenv("DOORWARD_INSECURE_FAST_HASHING", "on")
+    assert run(["migrate"]) == 0
+    assert run(["accounts", "import", "users.jsonl"]) == 0
+    with_doorward(("ada@example.com", ()))
+    with pytest.raises(InvalidCredentials):
+        with_doorward(("eve@example.com", ()))
 
 
 def test_the_line_that_is_shown_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -286,3 +286,22 @@ async def test_a_session_that_timed_out_says_why(session_world: World) -> None:
     session_world.clock.advance(43_200)
     answer = await client.get("/v1/sessions/current")
     assert (answer.status, answer.json()["code"], answer.json()["reason"]) == (401, "session_ended", "idle")
+
+
+async def test_a_page_may_ask_who_is_signed_in_without_an_error_for_each_visitor(session_world: World) -> None:
+    visitor = session_world.client()
+    answer = await visitor.get("/v1/sessions/current?optional=true")
+    assert (answer.status, answer.body) == (204, b"")
+    assert (await visitor.get("/v1/sessions/current?optional=false")).status == 401
+    assert (await visitor.get("/v1/sessions/current?optional=perhaps")).status == 422
+    client, body = await session_world.signed_in()
+    assert (await client.get("/v1/sessions/current?optional=true")).json()["account"] == body["account"]
+
+
+async def test_a_credential_that_is_not_accepted_is_refused_where_none_is_needed(session_world: World) -> None:
+    path = "/v1/sessions/current?optional=true"
+    client, _ = await session_world.signed_in()
+    session_world.clock.advance(43_201)
+    answer = await client.get(path)
+    assert (answer.status, answer.json()["reason"]) == (401, "idle")
+    assert (await session_world.client().get(path, bearer="forged")).status == 401

@@ -150,6 +150,16 @@ async def test_what_is_wrong_has_its_word(world: World, form: list[tuple[str, st
     assert answer.json()["error_description"]
 
 
+async def test_a_page_may_try_to_refresh_without_an_error_for_each_visitor(world: World) -> None:
+    form = {"grant_type": "refresh_token", "optional": "true"}
+    answer = await world.client().post("/v1/token", form=form)
+    assert (answer.status, answer.body) == (204, b"")
+    # A token that is there is judged all the same.
+    assert (await world.client().post("/v1/token", form={**form, "refresh_token": "x"})).status == 400
+    client, _ = await world.signed_in(carrier="cookie")
+    assert (await client.post("/v1/token", form=form, headers={"sec-fetch-site": "same-origin"})).status == 200
+
+
 @pytest.mark.rfc("6749", "3.2")
 async def test_unknown_parameters_are_ignored(world: World) -> None:
     client, body = await world.signed_in()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import subprocess
 import sys
@@ -39,8 +40,23 @@ def test_the_types_hold() -> None:
 
 def test_the_package_is_built_with_its_types(tmp_path: Path) -> None:
     run(JS / "node_modules" / ".bin" / "tsc", "--project", "tsconfig.build.json", "--outDir", tmp_path)
-    assert "export declare function createClient" in (tmp_path / "client.d.ts").read_text()
-    assert 'from "./tabs.js"' in (tmp_path / "client.js").read_text()
+    assert "export declare function createClient" in (tmp_path / "src" / "client.d.ts").read_text()
+    assert 'from "./tabs.js"' in (tmp_path / "src" / "client.js").read_text()
+    assert "export declare function useSession" in (tmp_path / "react" / "index.d.ts").read_text()
+
+
+def test_the_package_can_be_published() -> None:
+    """Its archive holds the licence, the types and every file that ``exports`` names; where it comes from is said."""
+    packed = json.loads(run(BIN / "npm", "pack", "--dry-run", "--json").stdout)[0]
+    files = {file["path"] for file in packed["files"]}
+    package = json.loads((JS / "package.json").read_text())
+    assert not package.get("private")
+    assert {"LICENSE", "README.md", "package.json"} <= files
+    assert {path.removeprefix("./") for each in package["exports"].values() for path in each.values()} <= files
+    assert all(path.startswith("dist/") for path in files - {"LICENSE", "README.md", "package.json"})
+    assert package["license"] == "Apache-2.0"
+    assert package["repository"]["directory"] == "js"
+    assert (JS / "LICENSE").read_bytes() == (JS.parent / "LICENSE").read_bytes()
 
 
 def test_the_client_is_under_5_kb_compressed() -> None:
@@ -52,4 +68,6 @@ def test_the_client_is_under_5_kb_compressed() -> None:
 
 
 def test_the_client_needs_nothing_at_run_time() -> None:
-    assert "dependencies" not in (JS / "package.json").read_text().replace("devDependencies", "")
+    package = json.loads((JS / "package.json").read_text())
+    assert "dependencies" not in package
+    assert package["peerDependenciesMeta"] == {name: {"optional": True} for name in package["peerDependencies"]}

@@ -52,7 +52,7 @@ def test_each_language_has_what_the_operations_say(code: str) -> None:
         *strength._BY_DICTIONARY.values(),
     }
     fields = {
-        "Use at least 8 characters.",
+        "Use at least {} characters.",
         "Use at most 256 characters.",
         "It has characters that are no text.",
         "This is not an e-mail address.",
@@ -141,6 +141,13 @@ def test_what_is_not_translated_is_said_in_english() -> None:
     language = read_language("xx", 'a = "A {name}"\nb = "B"', 'b = "Beta"')
     assert (language("a", name="x"), language("b")) == ("A x", "Beta")
     assert language.sentence("Dates are guessed early.") == "Dates are guessed early."
+
+
+@pytest.mark.parametrize("number", [8, 15])
+def test_a_sentence_with_a_number_is_in_the_catalogue_once(number: int) -> None:
+    german = LANGUAGES["de"]
+    assert german.sentence(f"Use at least {number} characters.") == f"Nehmen Sie mindestens {number} Zeichen."
+    assert german.sentence(f"Use at least {number} fish.") == f"Use at least {number} fish."
 
 
 def test_ours_are_all_there() -> None:

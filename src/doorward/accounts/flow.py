@@ -41,7 +41,8 @@ async def sign_up(
     granted = parse_roles(roles)
     deployment.limits.before_sign_up(actor.origin.ip)
     about = [address.address, *([name] if name else [])]
-    await deployment.hashing.run(lambda: judge_strength(password, about=about))
+    minimum = deployment.options.password_minimum
+    await deployment.hashing.run(lambda: judge_strength(password, about=about, minimum=minimum))
     account = Account(
         id=new_identifier(deployment.entropy),
         email=address.address,
@@ -61,18 +62,21 @@ async def import_account(deployment: Deployment, imported: ImportedAccount, *, a
 
     Raises:
         EmailTaken: the address has an account.
-        ValidationFailed: a field will not do, or the hash cannot be checked or asks for absurd work.
+        ValidationFailed: a field will not do, or the hash cannot be checked or asks for too much work.
+        Busy: too many passwords are being hashed.
     """
     address, given = parse_email(imported.email), imported.password_hash
+    created_at = await deployment.store.now()
     account = Account(
         id=new_identifier(deployment.entropy),
         email=address.address,
         email_key=address.key,
         email_verified=imported.email_verified,
         name=parse_name(imported.name),
-        password_hash=import_hash(given.reveal()) if given is not None else None,
+        password_hash=await deployment.hashing.run(lambda: import_hash(given.reveal())) if given is not None else None,
         roles=parse_roles(imported.roles),
-        created_at=await deployment.store.now(),
+        created_at=created_at,
+        disabled_at=created_at if imported.disabled else None,
     )
     if not await deployment.store.create_account(account, actor=actor):
         raise EmailTaken
@@ -90,7 +94,7 @@ async def import_again(deployment: Deployment, account_id: str, imported: Import
         ValidationFailed: as ``import_account``.
     """
     given = imported.password_hash
-    password_hash = import_hash(given.reveal()) if given is not None else None
+    password_hash = await deployment.hashing.run(lambda: import_hash(given.reveal())) if given is not None else None
     change = AccountChange(name=imported.name, roles=imported.roles)
     account = await change_account(deployment, account_id, change, actor=actor)
     if password_hash is None:
@@ -121,7 +125,8 @@ async def change_password(
         raise InvalidCredentials("the current password is wrong")
     deployment.limits.after_sign_in(account.email_key)
     about = [account.email, *([account.name] if account.name else [])]
-    await deployment.hashing.run(lambda: judge_strength(new, about=about, field="new_password"))
+    minimum = deployment.options.password_minimum
+    await deployment.hashing.run(lambda: judge_strength(new, about=about, minimum=minimum, field="new_password"))
     new_hash = await deployment.hashing.hash(new)
     return await _replace_password(deployment, account, new_hash, keep_id=principal.session_id, actor=actor)
 

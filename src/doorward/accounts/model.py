@@ -39,7 +39,7 @@ class Account:
         email_key: what two spellings of one address have in common; unique.
         email_verified: whether somebody proved to read it.
         name: what to call the person, or None.
-        password_hash: the PHC string of argon2id, or None where no password is set.
+        password_hash: the PHC string of argon2id, one that was imported, or None where no password is set.
         roles: sorted.
         version: raised whenever everything that was issued before must stop being accepted (claim ``ver``).
         created_at: UTC.
@@ -64,11 +64,12 @@ class ImportedAccount:
 
     Args:
         email: as its owner signs in there.
-        password_hash: as that system kept it (``authenticators.imported`` names the schemes); it is checked as it was
+        password_hash: as that system kept it (``authenticators.encoded`` lists the formats); it is checked as it was
             made, and replaced by one of ours when its owner first signs in.  None where nobody can sign in.
         name: what to call the person, or None.
         roles: what the account is.
         email_verified: whether the other system saw proof that its owner reads the address.
+        disabled: whether nobody may sign in, whatever the password.
     """
 
     email: str
@@ -76,6 +77,7 @@ class ImportedAccount:
     name: str | None = None
     roles: tuple[str, ...] = ()
     email_verified: bool = False
+    disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ import sys
 import threading
 import unicodedata
 from abc import ABC, abstractmethod
-from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
@@ -18,8 +17,9 @@ from datetime import timedelta
 from secrets import token_bytes
 from typing import Generic, TypeVar
 
-from doorward.authenticators.imported import is_imported, parse_imported
-from doorward.errors import Busy, FieldError, ValidationFailed, WeakPassword
+from doorward.authenticators.derivation import Argon2, UnusableHash
+from doorward.authenticators.encoded import EncodedHash, encode_argon2, read_hash, typed
+from doorward.errors import Busy, FieldError, Unavailable, ValidationFailed, WeakPassword
 from doorward.options import Options
 from doorward.ports import PasswordHashing
 from doorward.secret import Secret
@@ -30,7 +30,6 @@ _log = logging.getLogger(__name__)
 
 # Preparing
 
-SHORTEST = 8
 LONGEST = 256
 """Characters of a password: code points, counted after normalisation (NIST SP 800-63B-4 section 3.1.1.2)."""
 
@@ -39,19 +38,22 @@ _LONGEST_RAW = 4 * LONGEST
 to 18 characters of one: unbounded text is turned away before that."""
 
 
-def prepare_password(password: Secret, *, field: str = "password") -> Secret:
+def prepare_password(password: Secret, *, minimum: int = 1, field: str = "password") -> Secret:
     """What is hashed for a password: its NFKC form.
 
-    NFKC, not NFC, so that the same keys give the same password on every keyboard: an input method may send full-width
-    letters, a phone a non-breaking space.  Nothing else is touched: not spaces at the ends, not NUL, not case.
+    NFKC, not the NFC that NIST recommends, so that the same keys give the same password on every keyboard: an input
+    method may send full-width letters, a phone a non-breaking space.  What is judged is the normalised text.  Nothing
+    else is touched: not spaces at the ends, not NUL, not case.
 
     Args:
         password: as it was typed.
+        minimum: the fewest characters.  Only a password that is being chosen has one: an older, shorter one goes on
+            working.
         field: what the password is called in the request.
 
     Raises:
-        WeakPassword: it has fewer than 8 characters.
-        ValidationFailed: it has more than 256, or is no text (half of a surrogate pair).
+        WeakPassword: it has fewer characters than the minimum.
+        ValidationFailed: it has more than 256 characters, or is no text (half of a surrogate pair).
 
     NIST SP 800-63B-4 section 3.1.1.2.
     """
@@ -61,12 +63,15 @@ def prepare_password(password: Secret, *, field: str = "password") -> Secret:
         raise ValidationFailed([FieldError(field=field, message=f"Use at most {LONGEST} characters.")])
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise ValidationFailed([FieldError(field=field, message="It has characters that are no text.")])
-    if len(text) < SHORTEST:
-        raise WeakPassword([f"Use at least {SHORTEST} characters."])
+    if len(text) < minimum:
+        raise WeakPassword([f"Use at least {minimum} characters."])
     return Secret(text)
 
 
 # Hashing
+
+RETRY_AFTER = timedelta(seconds=1)
+"""When to try again where a queue is full, or memory is short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,13 +99,8 @@ OWASP = Argon2Parameters(memory_kib=19 * 1024, passes=2)
 INSECURE_FAST = Argon2Parameters(memory_kib=8, passes=1)
 """The least that argon2 takes; for tests."""
 
-_MOST_MEMORY_KIB = 1024 * 1024
-_MOST_WORK_KIB = 16 * _MOST_MEMORY_KIB
-_MOST_LANES = 64
-"""A stored hash that asks for more is not ours, and computing it would take the server down."""
 
-
-class Argon2:
+class PasswordHash:
     """The primitive, in the calling thread.
 
     Args:
@@ -108,83 +108,67 @@ class Argon2:
     """
 
     def __init__(self, parameters: Argon2Parameters) -> None:
-        from argon2 import PasswordHasher
-
-        self._hasher = PasswordHasher(
-            time_cost=parameters.passes,
-            memory_cost=parameters.memory_kib,
-            parallelism=parameters.lanes,
-            hash_len=parameters.hash_bytes,
-            salt_len=parameters.salt_bytes,
+        self._salt_bytes = parameters.salt_bytes
+        self._derivation = Argon2(
+            memory_kib=parameters.memory_kib,
+            passes=parameters.passes,
+            lanes=parameters.lanes,
+            size=parameters.hash_bytes,
         )
-        self._nobodys = _made_up_hash(parameters)
+        # A hash that no password has.  Checking it costs what checking a real one does, and making it up costs
+        # nothing: the first sign-in for an unknown account takes no longer than the second.
+        self._nobodys = EncodedHash(
+            derivation=self._derivation,
+            salt=token_bytes(parameters.salt_bytes),
+            digest=token_bytes(parameters.hash_bytes),
+            is_ours=True,
+        )
 
     def hash(self, prepared: Secret) -> Secret:
-        return Secret(self._hasher.hash(prepared.reveal()))
+        salt = token_bytes(self._salt_bytes)
+        try:
+            digest = self._derivation.derive(prepared.reveal().encode(), salt)
+        except MemoryError:
+            raise Busy(RETRY_AFTER, "no memory to hash in") from None
+        return Secret(encode_argon2(self._derivation, salt=salt, digest=digest))
 
-    def verify(self, prepared: Secret | None, password_hash: Secret | None) -> bool:
+    def verify(self, password: Secret, password_hash: Secret | None) -> bool:
         """Whether they go together.  One computation whatever is given, so that time does not tell which it was.
 
-        A hash that was made with other parameters takes the time that those take, until its owner signs in.
+        A hash of another scheme or with other parameters takes the time that those take, until its owner signs in.
         """
-        if prepared is not None and password_hash is not None:
-            matches = self._matches(prepared, password_hash)
-            if matches is not None:
-                return matches
-        self._matches(prepared or Secret(""), self._nobodys)
+        encoded = _readable(password_hash) if password_hash is not None else None
+        if encoded is not None:
+            try:
+                return encoded.matches(_prepared(password) if encoded.is_ours else typed(password))
+            except Unavailable:
+                raise
+            except MemoryError:
+                raise Busy(RETRY_AFTER, "no memory to hash in") from None
+            except Exception as error:  # noqa: BLE001 -- whatever a library makes of it, nobody signs in by it
+                _log.warning("a stored password hash cannot be computed (%s)", type(error).__name__)
+        self._nobodys.matches(None)
         return False
 
     def is_outdated(self, password_hash: Secret) -> bool:
-        return not is_sane(password_hash) or self._hasher.check_needs_rehash(password_hash.reveal())
+        encoded = _readable(password_hash)
+        if encoded is None or not encoded.is_ours:
+            return True
+        return encoded.derivation != self._derivation or len(encoded.salt) != self._salt_bytes
 
-    def _matches(self, prepared: Secret, password_hash: Secret) -> bool | None:
-        """Whether they go together, or None where the hash is none and nothing has been computed."""
-        from argon2.exceptions import Argon2Error, VerifyMismatchError
 
-        try:
-            if is_sane(password_hash):
-                return self._hasher.verify(password_hash.reveal(), prepared.reveal())
-        except VerifyMismatchError:
-            return False
-        except Argon2Error:
-            pass  # told below, without anything that argon2 says: it might quote
-        _log.warning("a stored password hash is malformed; its owner cannot sign in")
+def _readable(password_hash: Secret) -> EncodedHash | None:
+    try:
+        return read_hash(password_hash)
+    except UnusableHash as error:
+        _log.warning("a stored password hash cannot be used, and its owner cannot sign in by it: %s", error)
         return None
 
 
-def _made_up_hash(parameters: Argon2Parameters) -> Secret:
-    """A hash that no password has.
-
-    Verifying against it costs what verifying against a real one does, and making it up costs nothing: the first sign-in
-    for an unknown account takes no longer than the second.
-    """
-    cost = f"m={parameters.memory_kib},t={parameters.passes},p={parameters.lanes}"
-    lengths = (parameters.salt_bytes, parameters.hash_bytes)
-    salt, digest = (b64encode(token_bytes(length)).rstrip(b"=").decode() for length in lengths)
-    return Secret(f"$argon2id$v=19${cost}${salt}${digest}")
-
-
-def is_sane(password_hash: Secret) -> bool:
-    """Whether it is a hash by argon2 whose work is bounded."""
-    from argon2 import extract_parameters
-
-    text = password_hash.reveal()
-    try:
-        asks = extract_parameters(text)
-    except ValueError:
-        return False
-    return (
-        text.isascii()
-        and asks.memory_cost <= _MOST_MEMORY_KIB
-        and asks.memory_cost * asks.time_cost <= _MOST_WORK_KIB
-        and asks.parallelism <= _MOST_LANES
-    )
-
-
-def _prepared(password: Secret) -> Secret | None:
+def _prepared(password: Secret) -> str | None:
     """The password as it is hashed, or None where it can be nobody's: answered like a wrong one."""
     try:
-        return prepare_password(password)
+        return prepare_password(password).reveal()
     except (WeakPassword, ValidationFailed):
         return None
 
@@ -193,9 +177,6 @@ def _prepared(password: Secret) -> Secret | None:
 
 QUEUE_PER_CORE = 16
 """How many wait for each core: with OWASP's parameters the last of them for about half a second."""
-
-RETRY_AFTER = timedelta(seconds=1)
-"""When a queue that is full is worth another try."""
 
 
 def count_cores() -> int:
@@ -213,27 +194,23 @@ class _Hashing(ABC):
         self._workers = workers or count_cores()
         places = self._workers + (QUEUE_PER_CORE * self._workers if queue is None else queue)
         self._places = threading.BoundedSemaphore(places)
-        self._argon2 = Argon2(parameters)
+        self._primitive = PasswordHash(parameters)
 
     async def hash(self, password: Secret) -> Secret:
         """The hash of a new password.  Raises Busy, and as ``prepare_password``."""
         prepared = prepare_password(password)
-        return await self.run(lambda: self._argon2.hash(prepared))
+        return await self.run(lambda: self._primitive.hash(prepared))
 
     async def verify(self, password: Secret, password_hash: Secret | None) -> bool:
         """Whether they go together; one computation where there is no hash as well.  Raises Busy.
 
         A hash that was imported is checked with what was typed, and takes the time that its own scheme takes.
         """
-        imported = parse_imported(password_hash) if password_hash is not None and is_imported(password_hash) else None
-        if imported is not None:
-            return await self.run(lambda: imported.matches(password))
-        prepared = _prepared(password)
-        return await self.run(lambda: self._argon2.verify(prepared, password_hash))
+        return await self.run(lambda: self._primitive.verify(password, password_hash))
 
     def is_outdated(self, password_hash: Secret) -> bool:
         """Whether the hash was made with other parameters than today's."""
-        return self._argon2.is_outdated(password_hash)
+        return self._primitive.is_outdated(password_hash)
 
     @abstractmethod
     async def run(self, work: Callable[[], T]) -> T:

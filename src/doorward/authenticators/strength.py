@@ -1,4 +1,4 @@
-"""How easily a password is guessed, judged by zxcvbn with what is known of its owner."""
+"""How easily a password is guessed: by a list of common ones, and by zxcvbn with what is known of its owner."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from doorward.authenticators.blocklist import is_common
 from doorward.authenticators.password import prepare_password
 from doorward.errors import WeakPassword
 from doorward.secret import Secret
@@ -51,19 +52,20 @@ class Weak:
     advice: tuple[str, ...]
 
 
-def judge_strength(password: Secret, *, about: Sequence[str], field: str = "password") -> None:
+def judge_strength(password: Secret, *, about: Sequence[str], minimum: int, field: str = "password") -> None:
     """Refuse a password that will not do.  Takes tens of milliseconds: run it where passwords are hashed.
 
     Args:
         password: as it was typed.
         about: what is known of its owner: the e-mail address, the name.
+        minimum: the fewest characters.
         field: what the password is called in the request.
 
     Raises:
         WeakPassword: it is too short, or guessed too easily.
         ValidationFailed: it is too long, or no text.
     """
-    weak = decide_strength(prepare_password(password, field=field), about=about)
+    weak = decide_strength(prepare_password(password, minimum=minimum, field=field), about=about)
     if weak is not None:
         raise WeakPassword(weak.advice)
 
@@ -71,7 +73,8 @@ def judge_strength(password: Secret, *, about: Sequence[str], field: str = "pass
 def decide_strength(password: Secret, *, about: Sequence[str]) -> Weak | None:
     """Decide whether a password is too easily guessed; None where it is not.
 
-    The first 64 characters are judged: those after them make no password easier to guess.
+    The whole is compared with a list of common passwords.  Then zxcvbn judges the first 64 characters: those after them
+    make no password easier to guess.
 
     Args:
         password: prepared.
@@ -79,6 +82,8 @@ def decide_strength(password: Secret, *, about: Sequence[str]) -> Weak | None:
 
     NIST SP 800-63B-4 section 3.1.1.2 (a blocklist with context-specific words; no composition rules).
     """
+    if is_common(password.reveal()):
+        return Weak(advice=(_BY_DICTIONARY["passwords"], _ALWAYS))
     # Half of its import is reading word lists.
     from zxcvbn import zxcvbn
 

@@ -14,6 +14,7 @@ from doorward.http.caller import (
     authenticate_admin_request,
     authenticate_introspector,
     authenticate_leaver,
+    authenticate_optional_request,
     authenticate_proxied_request,
     authenticate_request,
     authenticate_verifier_request,
@@ -28,6 +29,7 @@ from doorward.http.operations import TABLE
 from doorward.http.problems import InternalError, oauth_problem_of, problem_of
 from doorward.http.refusals import RefusalLog
 from doorward.http.router import Resource, Router
+from doorward.http.vary import VARY
 
 Observer = Callable[[str, int, float], None]
 """Told of every call: the operation's id, the status, the seconds that it took."""
@@ -96,6 +98,7 @@ _CALLER: Mapping[Access, Callable[[Doorward, Request], Awaitable[Any]]] = {
     Access.VISITOR: _visitor,
     Access.REFRESHER: _nobody,
     Access.ACCOUNT: authenticate_request,
+    Access.OPTIONAL: authenticate_optional_request,
     Access.PROXIED: authenticate_proxied_request,
     Access.LEAVER: authenticate_leaver,
     Access.ADMIN: authenticate_admin_request,
@@ -145,6 +148,8 @@ class Api:
             name, response = UNKNOWN, problem_of(refused, request)
         else:
             name, response = operation.id, await self._call(operation, request, resource.path)
+        if _depends_on_caller(operation, page, response):
+            response = response.with_headers([VARY])
         response = self._harden(response, request, public=_is_public(resource), is_page=page is not None)
         if self._observer is not None:
             self._observer(name, response.status, perf_counter() - started)
@@ -203,6 +208,13 @@ class Api:
         return response.with_headers(
             (*hardening, *cors_headers(request.headers.get("origin"), allowed=allowed, public=public))
         )
+
+
+def _depends_on_caller(operation: AnyOperation | None, page: str | None, response: Response) -> bool:
+    """Whether an answer depends on who asks: of an operation that asks, or of a page; not what caches may keep."""
+    if page is not None:
+        return not any(value.startswith("public") for value in response.values("cache-control"))
+    return operation is not None and operation.access is not Access.ANYBODY
 
 
 def _is_public(resource: Resource | None) -> bool:

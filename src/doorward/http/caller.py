@@ -128,6 +128,18 @@ async def authenticate_request(auth: Doorward, request: Request) -> Principal:
     return principal
 
 
+async def authenticate_optional_request(auth: Doorward, request: Request) -> Principal | None:
+    """Return the principal of a request, or None where the request carries no credential.
+
+    Raises:
+        Refusal: as ``authenticate_request``, for a credential that is there and is not accepted.
+    """
+    try:
+        return await authenticate_request(auth, request)
+    except NotAuthenticated:
+        return None
+
+
 async def authenticate_proxied_request(auth: Doorward, request: Request) -> Principal:
     """Tell who made the request that a reverse proxy asks about.
 

@@ -44,6 +44,7 @@ _SECURITY: Mapping[Access, tuple[str, ...]] = {
     # The refresh token may be in the body instead.
     Access.REFRESHER: (),
     Access.ACCOUNT: ("bearer", "session_cookie"),
+    Access.OPTIONAL: ("bearer", "session_cookie"),
     Access.PROXIED: ("bearer", "session_cookie"),
     Access.LEAVER: ("bearer", "session_cookie", "refresh_cookie"),
     Access.ADMIN: ("admin_key", "bearer", "session_cookie"),
@@ -51,7 +52,7 @@ _SECURITY: Mapping[Access, tuple[str, ...]] = {
     Access.VERIFIER: ("admin_key", "verifier"),
 }
 
-_AUTHENTICATED = frozenset({Access.ACCOUNT, Access.LEAVER, Access.ADMIN})
+_AUTHENTICATED = frozenset({Access.ACCOUNT, Access.OPTIONAL, Access.LEAVER, Access.ADMIN})
 
 _HEADER_SCHEMA: Mapping[str, Mapping[str, Any]] = {"Retry-After": {"type": "integer", "minimum": 1}}
 _REQUEST_HEADERS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {

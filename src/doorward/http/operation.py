@@ -26,6 +26,8 @@ class Access(Enum):
     REFRESHER = "refresher"
     """Whoever presents a refresh token; the handler judges it."""
     ACCOUNT = "account"
+    OPTIONAL = "optional"
+    """As ACCOUNT, or a request without a credential; the handler decides whether that is refused."""
     PROXIED = "proxied"
     """As ACCOUNT, of the request that a reverse proxy asks about."""
     LEAVER = "leaver"

@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from doorward.audit.model import Actor
 from doorward.doorward import Doorward
-from doorward.errors import InvalidCredentials, NotFound, RateLimited
+from doorward.errors import InvalidCredentials, NotAuthenticated, NotFound, RateLimited
 from doorward.http.caller import Leaver, all_cookies
 from doorward.http.cookies import clear_cookies, cookies_of
 from doorward.http.message import NO_CONTENT, Response, json_answer, whole_seconds
@@ -16,6 +16,7 @@ from doorward.http.operation import Access, Answer, AnyOperation, Call, Operatio
 from doorward.http.shapes import (
     KeepQuery,
     NewSession,
+    OptionalQuery,
     Revoked,
     SessionAnswer,
     SessionList,
@@ -68,7 +69,12 @@ async def list_sessions(auth: Doorward, call: Call[Principal, None, None]) -> Re
     return json_answer(SessionList(sessions=shown))
 
 
-async def read_current(auth: Doorward, call: Call[Principal, None, None]) -> Response:
+async def read_current(auth: Doorward, call: Call[Principal | None, None, OptionalQuery]) -> Response:
+    if call.caller is None:
+        if call.query.optional:
+            # A page asks this for each visitor, and browsers log every 401 as an error.
+            return NO_CONTENT
+        raise NotAuthenticated
     account, session = await auth.current(call.caller)
     shown = session_json(session, current=call.caller.session_id, places=auth.places)
     return json_answer(SessionAnswer(account=account_json(account), session=shown))
@@ -153,9 +159,13 @@ OPERATIONS: tuple[AnyOperation, ...] = (
         path="/v1/sessions/current",
         tag="Sessions",
         summary="Who am I",
-        access=Access.ACCOUNT,
+        access=Access.OPTIONAL,
         handler=read_current,
-        answers={200: Answer(description="The account and the session.", shape=SessionAnswer)},
+        query=OptionalQuery,
+        answers={
+            200: Answer(description="The account and the session.", shape=SessionAnswer),
+            204: Answer(description="Nobody is signed in, where `optional` allows for that."),
+        },
     ),
     Operation(
         id="sign_out",

@@ -83,6 +83,12 @@ class KeepQuery(Input, frozen=True):
     keep: Annotated[Literal["current"], Meta(description="Leave the caller's own session alone.")] | UnsetType = UNSET
 
 
+class OptionalQuery(Input, frozen=True):
+    optional: Annotated[
+        bool, Meta(description="Answer 204 instead of 401 where the request carries no credential.")
+    ] = False
+
+
 class CheckQuery(Input, frozen=True):
     """What a proxy asks for beside who it is."""
 
@@ -197,6 +203,10 @@ class RefreshForm(Form, frozen=True):
     grant_type: Literal["refresh_token"]
     refresh_token: Annotated[str, Meta(description="Left out where the refresh cookie is sent.")] | UnsetType = UNSET
     client_id: str | UnsetType = UNSET
+    optional: (
+        Annotated[Literal["true"], Meta(description="Answer 204 instead of 400 where there is no refresh token.")]
+        | UnsetType
+    ) = UNSET
 
 
 class TokenForm(Form, frozen=True):

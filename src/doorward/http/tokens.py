@@ -15,7 +15,7 @@ from doorward.http.bodies import read_form
 from doorward.http.caller import check_csrf, the_cookie
 from doorward.http.cookies import cookies_of
 from doorward.http.errors import InvalidClient, InvalidRequest, UnsupportedGrantType
-from doorward.http.message import Request, Response, json_answer, whole_seconds
+from doorward.http.message import NO_CONTENT, Request, Response, json_answer, whole_seconds
 from doorward.http.operation import Access, Answer, AnyOperation, Call, Operation
 from doorward.http.shapes import Introspection, RefreshForm, TokenAnswer, TokenForm
 from doorward.options import FIRST_PARTY
@@ -44,6 +44,11 @@ async def refresh(auth: Doorward, call: Call[None, None, None]) -> Response:
         raise UnsupportedGrantType
     idempotency_key = _idempotency_key(call.request)
     presented = await _presented(auth, call.request, form.get("refresh_token"))
+    if presented is None:
+        if form.get("optional") == "true":
+            # A page asks this for each visitor, and browsers log every 400 as an error.
+            return NO_CONTENT
+        raise InvalidRequest("there is no refresh token")
     refreshed = await auth.refresh(
         presented.token,
         client=form.get("client_id", FIRST_PARTY),
@@ -63,14 +68,14 @@ def _idempotency_key(request: Request) -> str | None:
     return key
 
 
-async def _presented(auth: Doorward, request: Request, in_body: str | None) -> _Presented:
-    """The refresh token that is meant.
+async def _presented(auth: Doorward, request: Request, in_body: str | None) -> _Presented | None:
+    """The refresh token that is meant, or None where there is none.
 
     The answer goes back the way the token came.  So a page cannot have a cookie set by posting a token of its own
     (login CSRF), nor read the cookie's token by asking for it in the body.
 
     Raises:
-        InvalidRequest: there is none, or body and cookie name different sessions.
+        InvalidRequest: body and cookie name different sessions.
         CsrfFailed: the cookie's, and a foreign page may have sent it.
     """
     try:
@@ -82,7 +87,7 @@ async def _presented(auth: Doorward, request: Request, in_body: str | None) -> _
             await _refuse_another_session(auth, Secret(in_body), in_cookie)
         return _Presented(token=Secret(in_body), by_cookie=False)
     if in_cookie is None:
-        raise InvalidRequest("there is no refresh token")
+        return None
     session_id = await auth.session_of_refresh_token(in_cookie)
     # A cookie that is nobody's has no CSRF token either: it is checked all the same, and then refused as it is.
     if session_id is not None:
@@ -156,7 +161,8 @@ OPERATIONS: tuple[AnyOperation, ...] = (
                 description="Fresh tokens.",
                 shape=TokenAnswer,
                 headers={"Set-Cookie": "The refresh token, where its cookie brought it and it has changed."},
-            )
+            ),
+            204: Answer(description="There is no refresh token, where `optional` allows for that."),
         },
         refuses=(InvalidRequest, InvalidGrant, UnsupportedGrantType, CsrfFailed, RateLimited),
     ),

@@ -12,6 +12,7 @@ FALLBACK = "en"
 _MOST_WISHES = 20
 
 _WISH = re.compile(r"\s*([A-Za-z]{2,3})(?:-[A-Za-z0-9-]+)?\s*(?:;\s*q=([01](?:\.[0-9]{0,3})?)\s*)?")
+_NUMBER = re.compile("[0-9]+")
 _UNITS = (("days", timedelta(days=1)), ("hours", timedelta(hours=1)), ("minutes", timedelta(minutes=1)))
 
 
@@ -39,7 +40,13 @@ class Language:
 
     def sentence(self, english: str) -> str:
         """What an operation said, in this language where the catalogue has it."""
-        return self.sentences.get(english, english)
+        if english in self.sentences:
+            return self.sentences[english]
+        # A sentence with numbers is in the catalogue once, with {} in the place of each.
+        found = self.sentences.get(_NUMBER.sub("{}", english), english)
+        for number in _NUMBER.findall(english):
+            found = found.replace("{}", number, 1)
+        return found
 
     def ago(self, passed: timedelta) -> str:
         """How long ago something was: in days, hours or minutes."""

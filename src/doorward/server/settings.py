@@ -130,6 +130,7 @@ class Settings(BaseSettings):
     session_idle: Seconds = _DEFAULTS.session_idle
     session_absolute: Seconds = _DEFAULTS.session_absolute
     session_limit: Annotated[int | None, BeforeValidator(_none_where_empty)] = _DEFAULTS.session_limit
+    password_minimum: int = _DEFAULTS.password_minimum
     max_staleness: Seconds = _DEFAULTS.max_staleness
     cors_origins: Words = _DEFAULTS.cors_origins
     rate_limits: bool = _DEFAULTS.rate_limits
@@ -139,6 +140,7 @@ class Settings(BaseSettings):
     audit_retention: Seconds = _DEFAULTS.audit_retention
     status_lists: bool = _DEFAULTS.status_lists
     insecure_long_access_lifetime: bool = False
+    insecure_short_passwords: bool = False
     insecure_cookies_over_http: bool = False
     insecure_fast_hashing: bool = False
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 from doorward.doorward import Doorward
 from doorward.errors import ConfigurationError, DoorwardError, Problem
@@ -14,12 +13,39 @@ from doorward.http.caller import authenticate_request, recognise_bearer, recogni
 from doorward.http.message import LARGEST_BODY, ByteStream, Request, Response, join_headers
 from doorward.http.problems import close_code_of
 from doorward.principal import Principal
+from doorward.web.looked import (
+    App,
+    Message,
+    MoreAnswers,
+    Receive,
+    Scope,
+    Send,
+    WatchedScope,
+    answers_of,
+    mark_looked,
+    varying,
+)
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+__all__ = [
+    "HOLDS_THE_LOOP",
+    "TAKEN_WITHIN",
+    "App",
+    "AuthenticationMiddleware",
+    "DoorwardApp",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "authenticate_scope",
+    "path_below_mount",
+    "read_body",
+    "recognise_scope",
+    "refuse_blocking",
+    "request_of",
+    "send_response",
+    "send_stream",
+    "serve_lifespan",
+]
 
 _HTTP_OF = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -104,6 +130,7 @@ def request_of(scope: Scope, body: bytes = b"") -> Request:
 
 async def authenticate_scope(auth: Doorward, scope: Scope) -> Principal:
     """Tell who makes the request that an ASGI scope tells of; see ``authenticate_request``."""
+    mark_looked(scope)
     return recognise_scope(auth, scope) or await authenticate_request(auth, request_of(scope))
 
 
@@ -233,40 +260,40 @@ class AuthenticationMiddleware:
     """Tells an ASGI application who makes a request.
 
     ``scope["doorward.principal"]`` is the ``Principal``, or None; ``scope["doorward.refusal"]`` is then why: to be
-    answered by whoever needs a principal (``doorward.http.problems.problem_of``), ignored by whoever does not.  A
-    WebSocket that the application refuses by raising it is closed.
+    answered by whoever needs a principal (``doorward.http.problems.problem_of``), ignored by whoever does not.  An
+    answer of an application that has asked for either has ``Vary: Cookie, Authorization``.  A WebSocket that the
+    application refuses by raising the refusal is closed.
 
     Args:
         app: the application.
         auth: the deployment.
-        note: what a framework wants to be told beside that, of the scope.
+        more: further keys of the scope that say who makes the request, as a framework calls them.
     """
 
-    def __init__(self, app: App, auth: Doorward, *, note: Callable[[Scope], None] | None = None) -> None:
+    def __init__(self, app: App, auth: Doorward, *, more: MoreAnswers | None = None) -> None:
         self._app = app
         self._auth = refuse_blocking(auth)
-        self._note = note
+        self._more = more
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in {"http", "websocket"}:
-            scope["doorward.refusal"] = None
-            principal = recognise_scope(self._auth, scope)
-            scope["doorward.principal"] = principal
-            if principal is None:
-                await self._identify(scope)
-            if self._note is not None:
-                self._note(scope)
-        try:
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
+            return
+        principal, refusal = recognise_scope(self._auth, scope), None
+        if principal is None:
+            principal, refusal = await self._identify(scope)
+        watched = WatchedScope(scope, answers_of(principal, refusal, self._more))
+        try:
+            await self._app(watched, receive, varying(send, watched.looked))
         except DoorwardError as error:
             if scope["type"] != "websocket":
                 raise
             await send({"type": "websocket.close", "code": close_code_of(error), "reason": error.code})
 
-    async def _identify(self, scope: Scope) -> None:
+    async def _identify(self, scope: Scope) -> tuple[Principal | None, DoorwardError | None]:
         try:
             if not self._auth.is_open:
                 await self._auth.open()
-            scope["doorward.principal"] = await authenticate_request(self._auth, request_of(scope))
+            return await authenticate_request(self._auth, request_of(scope)), None
         except DoorwardError as error:
-            scope["doorward.refusal"] = error
+            return None, error

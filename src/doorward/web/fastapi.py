@@ -8,18 +8,22 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from fastapi import FastAPI, Request, Response, WebSocketException
+from fastapi import FastAPI, Response, WebSocketException
 from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.security.base import SecurityBase
+from starlette.requests import HTTPConnection
 
 from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError, InvalidToken, NotAuthenticated, SessionEnded
+from doorward.http import message
 from doorward.http.api import HostedPages
 from doorward.http.problems import close_code_of, problem_of
 from doorward.principal import Principal
 from doorward.web import guard
 from doorward.web.asgi import DoorwardApp, authenticate_scope, recognise_scope, request_of
-from doorward.web.starlette_users import Below, response_of
+from doorward.web.fastapi_routes import install, look
+from doorward.web.looked import Scope
+from doorward.web.starlette_users import Below
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -40,15 +44,22 @@ class Dependency(SecurityBase, Generic[T_co]):
     scheme_name = "doorward"
 
     def __init__(
-        self, auth: Doorward, authenticate: Callable[[Request], Awaitable[T_co]], *, demands_more: bool = False
+        self, auth: Doorward, authenticate: Callable[[Scope], Awaitable[T_co]], *, demands_more: bool = False
     ) -> None:
         self._auth = auth
         self._authenticate = authenticate
         self._demands_more = demands_more
 
-    async def __call__(self, request: Request) -> T_co:
-        known: Any = None if self._demands_more else recognise_scope(self._auth, request.scope)
-        found: T_co = known or await self._authenticate(request)
+    async def __call__(self, connection: HTTPConnection, response: Response = None) -> T_co:  # type: ignore[assignment]  # FastAPI gives it
+        look(connection, response, _refuse)
+        scope = connection.scope
+        known: Any = None if self._demands_more else recognise_scope(self._auth, scope)
+        try:
+            found: T_co = known or await self._authenticate(scope)
+        except DoorwardError as refusal:
+            if scope["type"] == "websocket":
+                raise self._auth.refusal_of_websocket(refusal) from refusal
+            raise
         return found
 
 
@@ -57,7 +68,7 @@ class Doorward(guard.Doorward):
 
     @cached_property
     def principal(self) -> Dependency[Principal]:
-        """A dependency: who makes the request; 401 where nobody does."""
+        """A dependency: who makes the request or opens the WebSocket; 401, or a closed WebSocket, where nobody does."""
         return Dependency(self, self._principal)
 
     @cached_property
@@ -74,7 +85,7 @@ class Doorward(guard.Doorward):
             pages: ``doorward.pages.Pages`` for people, or None for the API alone.
         """
         app.router.routes.append(Below(prefix, app=DoorwardApp(self, pages=pages)))
-        app.add_exception_handler(DoorwardError, _answer)
+        install(app, _refuse)
         surrounding = app.router.lifespan_context
 
         @asynccontextmanager
@@ -84,14 +95,14 @@ class Doorward(guard.Doorward):
 
         app.router.lifespan_context = lifespan  # type: ignore[assignment]  # Starlette has one type for each state
 
-    async def _principal(self, request: Request) -> Principal:
+    async def _principal(self, scope: Scope) -> Principal:
         if not self.is_open:
             await self.open()
-        return await authenticate_scope(self, request.scope)
+        return await authenticate_scope(self, scope)
 
-    async def _optional_principal(self, request: Request) -> Principal | None:
+    async def _optional_principal(self, scope: Scope) -> Principal | None:
         try:
-            return await self._principal(request)
+            return await self._principal(scope)
         except (NotAuthenticated, InvalidToken, SessionEnded):
             return None
 
@@ -117,14 +128,11 @@ class Doorward(guard.Doorward):
         """
         demands = Demands(roles=roles, scopes=scopes, fresh=fresh, revocation=revocation)
 
-        async def permitted(request: Request) -> Principal:
-            return await self.assure(await self._principal(request), demands)
+        async def permitted(scope: Scope) -> Principal:
+            return await self.assure(await self._principal(scope), demands)
 
         return Dependency(self, permitted, demands_more=True)
 
 
-async def _answer(request: Request, error: Exception) -> Response:
-    if not isinstance(error, DoorwardError):
-        raise error
-    answer = problem_of(error, request_of(request.scope))
-    return response_of(answer)
+def _refuse(error: DoorwardError, scope: Scope) -> message.Response:
+    return problem_of(error, request_of(scope))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar, Unpack, cast
 from urllib.parse import urlsplit
@@ -19,11 +20,13 @@ from doorward.errors import ConfigurationError, DoorwardError, NotAuthenticated
 from doorward.http.message import Header
 from doorward.http.problems import problem_of, status_of
 from doorward.http.server_rendered import NO_HANDLE, sign_in_by_form, sign_out_by_form
+from doorward.http.vary import merge_vary
 from doorward.options import OptionFields
 from doorward.principal import Principal
 from doorward.secret import Secret
 from doorward.sessions.model import SignedIn
 from doorward.web.configured import NAMES, configured
+from doorward.web.flask_refusals import answered
 from doorward.web.wsgi import Mounted, identify, open_here, request_of
 
 __all__ = ["Doorward", "current_principal", "doorward_of", "login_required", "next_page", "requires"]
@@ -75,9 +78,10 @@ class Doorward:
         if values.get("sign_in_view") is not None and values.get("strategy") != "session":
             raise ConfigurationError([NO_HANDLE])
         auth = configured(values, spelt=lambda name: _PREFIX + name.upper(), known=(*_OWN, *NAMES))
-        app.extensions[_EXTENSION] = auth
+        app.extensions[_EXTENSION] = _Extension(auth=auth, sign_in_view=values.get("sign_in_view"))
         app.wsgi_app = Mounted(app.wsgi_app, auth, values["prefix"])  # type: ignore[method-assign]  # as Flask says
-        app.register_error_handler(DoorwardError, functools.partial(_answer, sign_in_view=values.get("sign_in_view")))
+        app.register_error_handler(DoorwardError, _answer)
+        app.after_request(_vary)
 
     def run(self, operation: Callable[[doorward.Doorward], Coroutine[Any, Any, T]]) -> T:
         """Run one operation on the deployment of the current app.
@@ -123,10 +127,22 @@ def doorward_of(app: Flask) -> doorward.Doorward:
     Raises:
         RuntimeError: it has none.
     """
-    auth: doorward.Doorward | None = app.extensions.get(_EXTENSION)
-    if auth is None:
+    return _extension_of(app).auth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Extension:
+    """What an app has of us."""
+
+    auth: doorward.Doorward
+    sign_in_view: str | None
+
+
+def _extension_of(app: Flask) -> _Extension:
+    extension: _Extension | None = app.extensions.get(_EXTENSION)
+    if extension is None:
         raise RuntimeError("This app has no Doorward: call init_app(app) where it is made.")
-    return auth
+    return extension
 
 
 def _identified() -> tuple[doorward.Doorward, Principal | None, DoorwardError | None]:
@@ -176,9 +192,12 @@ def requires(
         @functools.wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             auth, principal, refusal = _identified()
-            if principal is None:
-                raise refusal or NotAuthenticated
-            assured = run_blocking(auth.assure(principal, demands))
+            try:
+                if principal is None:
+                    raise refusal or NotAuthenticated()
+                assured = run_blocking(auth.assure(principal, demands))
+            except DoorwardError as refused:
+                raise answered(refused, _answer) from refused
             if assured is not principal:
                 request.environ[_KNOWN] = (auth, assured, None)
             return current_app.ensure_sync(view)(*args, **kwargs)
@@ -211,7 +230,15 @@ def _send_along(headers: Sequence[Header]) -> None:
         return response
 
 
-def _answer(error: DoorwardError, *, sign_in_view: str | None) -> AnyResponse:
+def _vary(response: Response) -> Response:
+    """An answer that depends on who asks says so."""
+    if _KNOWN in request.environ:
+        response.headers["Vary"] = merge_vary(response.headers.getlist("Vary"))
+    return response
+
+
+def _answer(error: DoorwardError) -> AnyResponse:
+    sign_in_view = _extension_of(current_app).sign_in_view
     if sign_in_view is not None and status_of(type(error)) == 401 and _wants_a_page():
         return redirect(url_for(sign_in_view, next=request.full_path.removesuffix("?")), 303)
     answer = problem_of(error, request_of(request.environ))

@@ -17,7 +17,7 @@ from doorward.http.problems import close_code_of
 from doorward.principal import Principal
 from doorward.web import guard
 from doorward.web.asgi import AuthenticationMiddleware, DoorwardApp, authenticate_scope
-from doorward.web.litestar_principals import Connection, PrincipalsPlugin, Required, note, with_user
+from doorward.web.litestar_principals import Connection, PrincipalsPlugin, Required, note, user_of
 
 __all__ = ["Doorward", "DoorwardPlugin"]
 
@@ -38,7 +38,7 @@ class Doorward(guard.Doorward):
 
         A refused credential makes the request anonymous; ``requires`` and ``principal`` answer with the refusal.
         """
-        return AuthenticationMiddleware(with_user(app), self)  # type: ignore[return-value]  # mappings, as they say it
+        return AuthenticationMiddleware(app, self, more=user_of)  # type: ignore[arg-type, return-value]  # mappings, as they say it
 
     async def principal_of(self, connection: Connection) -> Principal:
         """Who makes a request, asked once a request; raises what is to be answered where nobody does."""

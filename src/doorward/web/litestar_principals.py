@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from typing import Any
 
@@ -17,13 +17,14 @@ from litestar.handlers.base import BaseRouteHandler
 from litestar.openapi.spec import Components, SecurityRequirement, SecurityScheme
 from litestar.plugins import InitPlugin, ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
-from litestar.types import ASGIApp
+from litestar.types import Message, Scope
 
 from doorward.errors import DoorwardError, InvalidToken, NotAuthenticated, SessionEnded
 from doorward.http.message import Request as OurRequest
 from doorward.http.message import join_headers
 from doorward.http.problems import close_code_of, problem_of
 from doorward.principal import Principal
+from doorward.web.looked import is_looked_at, mark_looked, vary_headers
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -55,18 +56,19 @@ class Required:
 
 def note(connection: Connection, principal: Principal) -> None:
     """Remember who makes a request, and let ``request.user`` be that."""
+    mark_looked(connection.scope)  # type: ignore[arg-type]  # a mapping
     connection.scope["doorward.principal"] = connection.scope["user"] = principal  # type: ignore[typeddict-unknown-key]
 
 
-def with_user(app: ASGIApp) -> Any:
+def user_of(principal: Principal | None) -> Mapping[str, Any]:
     """What a middleware has found to make a request, for ``request.user``: the ``Principal`` or None."""
+    return {"user": principal}
 
-    async def called(scope: Any, receive: Any, send: Any) -> None:
-        if "doorward.principal" in scope:
-            scope["user"] = scope["doorward.principal"]
-        await app(scope, receive, send)
 
-    return called
+async def vary(message: Message, scope: Scope) -> None:
+    """What Litestar calls before it sends: an answer that depends on who asks says so."""
+    if message["type"] == "http.response.start" and is_looked_at(scope):
+        message["headers"] = vary_headers(list(message["headers"]))
 
 
 class PrincipalsPlugin(InitPlugin, ReceiveRoutePlugin):
@@ -85,6 +87,7 @@ class PrincipalsPlugin(InitPlugin, ReceiveRoutePlugin):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add to the application what it needs."""
+        app_config.before_send.append(vary)
         app_config.exception_handlers = {DoorwardError: _answer, **app_config.exception_handlers}
         app_config.dependencies = {
             "principal": Provide(self._principal),

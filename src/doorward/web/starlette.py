@@ -12,7 +12,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import WebSocketException
 from starlette.middleware import Middleware
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp
@@ -24,12 +24,17 @@ from doorward.http.problems import close_code_of, problem_of
 from doorward.principal import Principal
 from doorward.web import guard
 from doorward.web.asgi import AuthenticationMiddleware, DoorwardApp, request_of
-from doorward.web.starlette_users import Below, SignedInUser, response_of, set_user
+from doorward.web.starlette_users import Below, SignedInUser, connection_of, response_of, user_of
 
 __all__ = ["Doorward", "SignedInUser", "UserMiddleware", "principal_of"]
 
 Endpoint = Callable[..., Any]
-"""``def endpoint(request)``, synchronous or not."""
+"""``def endpoint(request)``, ``async def endpoint(websocket)``, or a method of an ``HTTPEndpoint``."""
+
+NO_MIDDLEWARE = (
+    "Nobody has looked at who makes this request: give the application that has this route our middleware,"
+    " Starlette(middleware=[auth.middleware], ...)."
+)
 
 
 class Doorward(guard.Doorward):
@@ -76,20 +81,26 @@ class Doorward(guard.Doorward):
             called = endpoint if iscoroutinefunction(endpoint) else functools.partial(run_in_threadpool, endpoint)
 
             @functools.wraps(endpoint)
-            async def guarded(request: Request, *args: Any, **kwargs: Any) -> Any:
+            async def guarded(*args: Any, **kwargs: Any) -> Any:
+                connection = connection_of(args, kwargs)
                 try:
-                    known = principal_of(request)
+                    known = principal_of(connection)
                     principal = await self.assure(known, demands)
                     if principal is not known:
-                        request.scope["doorward.principal"] = principal
-                        set_user(request.scope)
+                        connection.scope.update({"doorward.principal": principal, **user_of(principal)})
                 except DoorwardError as refusal:
-                    return _answer(request, refusal)
-                return await called(request, *args, **kwargs)
+                    return self._refused(connection, refusal)
+                return await called(*args, **kwargs)
 
             return guarded
 
         return decorate
+
+    def _refused(self, connection: HTTPConnection, refusal: DoorwardError) -> Response:
+        """The answer to a request.  Raises what closes a WebSocket."""
+        if connection.scope["type"] == "websocket":
+            raise self.refusal_of_websocket(refusal) from refusal
+        return response_of(problem_of(refusal, request_of(connection.scope)))
 
 
 def principal_of(connection: HTTPConnection) -> Principal:
@@ -97,7 +108,10 @@ def principal_of(connection: HTTPConnection) -> Principal:
 
     Raises:
         DoorwardError: whatever authenticating it raised; NotAuthenticated where it carries no credential.
+        RuntimeError: the application has no middleware that looked.
     """
+    if "doorward.principal" not in connection.scope:
+        raise RuntimeError(NO_MIDDLEWARE)
     principal: Principal | None = connection.scope["doorward.principal"]
     if principal is None:
         refusal: DoorwardError | None = connection.scope["doorward.refusal"]
@@ -113,9 +127,4 @@ class UserMiddleware(AuthenticationMiddleware):
     """
 
     def __init__(self, app: ASGIApp, *, auth: Doorward) -> None:
-        super().__init__(app, auth, note=set_user)
-
-
-def _answer(request: Request, refusal: DoorwardError) -> Response:
-    answer = problem_of(refusal, request_of(request.scope))
-    return response_of(answer)
+        super().__init__(app, auth, more=user_of)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.authentication import BaseUser, UnauthenticatedUser
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.routing import Match, Mount
 from starlette.types import Scope
@@ -33,10 +34,21 @@ class SignedInUser(BaseUser):
         return self.principal.subject
 
 
-def set_user(scope: MutableMapping[str, Any]) -> None:
-    """Put into a scope whoever a middleware of ours has found to make the request."""
-    principal: Principal | None = scope["doorward.principal"]
-    scope["user"] = UnauthenticatedUser() if principal is None else SignedInUser(principal)
+def user_of(principal: Principal | None) -> Mapping[str, Any]:
+    """What a scope calls whoever makes the request, for Starlette."""
+    return {"user": UnauthenticatedUser() if principal is None else SignedInUser(principal)}
+
+
+def connection_of(arguments: Sequence[Any], named: Mapping[str, Any]) -> HTTPConnection:
+    """The request or WebSocket that an endpoint is called with, be it a function or a method.
+
+    Raises:
+        TypeError: there is none.
+    """
+    for each in (*arguments, *named.values()):
+        if isinstance(each, HTTPConnection):
+            return each
+    raise TypeError("An endpoint under requires() is called with a Request or a WebSocket.")
 
 
 class Below(Mount):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ from doorward.doorward import Doorward
 from doorward.errors import ConfigurationError, DoorwardError, Problem
 from doorward.http.api import Api, Observer
 from doorward.http.caller import authenticate_request, recognise_bearer, recognise_cookie
-from doorward.http.message import LARGEST_BODY, Request, Response
+from doorward.http.message import LARGEST_BODY, Header, Request, Response
+from doorward.http.vary import merge_vary
 from doorward.principal import Principal
 
 if TYPE_CHECKING:
@@ -157,7 +158,9 @@ class AuthenticationMiddleware:
     """Tells a WSGI application who makes a request.
 
     ``environ["doorward.principal"]`` is the ``Principal``, or None; ``environ["doorward.refusal"]`` is then why: to be
-    answered by whoever needs a principal (``doorward.http.problems.problem_of``), ignored by whoever does not.
+    answered by whoever needs a principal (``doorward.http.problems.problem_of``), ignored by whoever does not.  Whether
+    an application has looked at a dictionary cannot be told, so each of its answers has ``Vary: Cookie,
+    Authorization``; serve public files outside of it.
 
     Args:
         app: the application.
@@ -174,7 +177,22 @@ class AuthenticationMiddleware:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         principal, refusal = identify(self._auth, environ)
         environ["doorward.principal"], environ["doorward.refusal"] = principal, refusal
-        return self._app(environ, start_response)
+        return self._app(environ, varying(start_response))
+
+
+def varying(start_response: StartResponse) -> StartResponse:
+    """``start_response`` for answers that depend on who asks."""
+
+    def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+        return start_response(status, vary_headers(headers), *more)
+
+    return start
+
+
+def vary_headers(headers: Sequence[Header]) -> list[Header]:
+    """The headers of such an answer, with one ``Vary``."""
+    present = [value for name, value in headers if name.lower() == "vary"]
+    return [*(header for header in headers if header[0].lower() != "vary"), ("vary", merge_vary(present))]
 
 
 def identify(auth: Doorward, environ: WSGIEnvironment) -> tuple[Principal | None, DoorwardError | None]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
@@ -133,6 +134,12 @@ def test_what_the_application_says_it_varies_on_stays() -> None:
 def test_an_answer_for_which_nobody_looked_says_nothing(name: str) -> None:
     for browser in (somebody(), a_browser()):
         assert not vary_of(browser.get(f"/{name}")) & VARIES
+
+
+def test_the_contract_says_all_that_its_answers_vary_on() -> None:
+    with override_settings(DOORWARD={**settings.DOORWARD, "CORS_ORIGINS": ["https://a.example"]}):
+        answer = a_browser().get("/auth/v1/sessions/current", headers={"origin": "https://a.example"})
+        assert {each.lower() for each in vary_of(answer)} >= {"origin", "cookie", "authorization"}
 
 
 @pytest.mark.parametrize(

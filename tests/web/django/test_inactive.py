@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connection, transaction
-from django.test import AsyncClient
+from django.test import AsyncClient, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from doorward.accounts.model import Account

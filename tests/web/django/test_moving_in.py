@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
 from django.core.management import CommandError, call_command
 
 from doorward.web.django.conf import run
@@ -55,6 +55,31 @@ def test_the_import_says_whom_it_left_out_and_why() -> None:
     assert "sso: imported without a password, because the user has none" in err.getvalue()
     assert not LinkedAccount.objects.filter(user=inactive).exists()
     Users.filter(pk__in=[inactive.pk, without.pk]).delete()
+
+
+@pytest.mark.parametrize("made", [make_password(None), ""])
+def test_a_user_without_a_usable_password_has_an_account_without_one(made: str) -> None:
+    Users.filter(doorward_account=None).delete()
+    email = an_email()
+    user = Users.create(username=email, email=email, password=made)
+    call_command("doorward_import_users", stdout=io.StringIO())
+    account = run(lambda auth: auth.account(LinkedAccount.objects.get(user=user).account))
+    assert account.password_hash is None
+    browser = a_browser()
+    assert browser.post("/sign-in/", {"username": email, "password": "anything at all"}).status_code == 200
+
+
+def test_a_user_whose_hash_cannot_be_used_is_named_with_the_reason() -> None:
+    Users.filter(doorward_account=None).delete()
+    email, err = an_email(), io.StringIO()
+    Users.create(username=email, email=email, password="bcrypt$$2b$12$" + "!" * 53)
+    with pytest.raises(CommandError, match="1 users were not imported"):
+        call_command("doorward_import_users", stderr=err, stdout=io.StringIO())
+    assert (
+        f"{email}: not imported: password_hash: This password hash cannot be imported: it is malformed"
+        in err.getvalue()
+    )
+    Users.filter(doorward_account=None).delete()
 
 
 def test_a_user_whose_address_has_an_account_already_is_left_for_somebody_to_decide() -> None:

@@ -56,3 +56,9 @@ for (const time of document.querySelectorAll("time")) {
     time.title = moment;
   }
 }
+
+// An application of this origin that is open in another tab asks again who is signed in.
+const base = new URL("..", document.currentScript.src).href.replace(/\/$/, "");
+const news = new BroadcastChannel(`doorward ${base}`);
+news.postMessage({ look: true });
+news.close();

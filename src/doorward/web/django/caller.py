@@ -16,6 +16,7 @@ from django.utils.cache import patch_vary_headers
 
 from doorward.errors import ConfigurationError, DoorwardError, NotAuthenticated, Problem
 from doorward.http.message import Header
+from doorward.http.vary import WHO_ASKS
 from doorward.principal import Principal
 from doorward.web.django import standing, test_client
 from doorward.web.django.conf import deployment
@@ -25,8 +26,6 @@ from doorward.web.wsgi import identify_by
 _CALLER = "_doorward_caller"
 _MAY_STORE = "_cache_update_cache"
 """By which Django's cache decides whether it stores an answer."""
-
-VARY = ("Cookie", "Authorization")
 
 NO_MIDDLEWARE = Problem(
     id="DW110",
@@ -132,7 +131,7 @@ def vary(request: HttpRequest, response: HttpResponseBase) -> None:
     """Say in the answer's ``Vary`` header what it depends on, beside what the application has said there."""
     caller = caller_of(request)
     if caller is not None and caller.is_looked_at:
-        patch_vary_headers(response, VARY)
+        patch_vary_headers(response, WHO_ASKS)
 
 
 class _Looked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from http.cookies import SimpleCookie
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
 
 from doorward.errors import DoorwardError
 from doorward.http.message import LARGEST_BODY, Header, Request, Response
@@ -64,5 +65,8 @@ def add_headers(response: HttpResponse, headers: tuple[Header, ...] | list[Heade
         if name == "set-cookie":
             cookies: SimpleCookie = response.cookies
             cookies.load(value)
+        elif name == "vary":
+            # There may be several, and Django keeps one.
+            patch_vary_headers(response, [each.strip() for each in value.split(",")])
         else:
             response[name] = value

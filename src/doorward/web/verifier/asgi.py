@@ -2,51 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-
 from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError, NotAuthenticated
 from doorward.http.message import Request, Response, join_headers
-from doorward.http.problems import problem_of
+from doorward.http.problems import close_code_of, problem_of
 from doorward.principal import Principal
 from doorward.verifier import Verifier
+from doorward.web.looked import App, MoreAnswers, Receive, Scope, Send, WatchedScope, answers_of, mark_looked, varying
 from doorward.wire.bearer import parse_authorization
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class VerifierMiddleware:
     """Tells an ASGI application who makes a request.
 
     ``scope["doorward.principal"]`` is the ``Principal``, or None; ``scope["doorward.refusal"]`` is then why: to be
-    answered by whoever needs a principal (`answer_of`), ignored by whoever does not.
+    answered by whoever needs a principal (`answer_of`), ignored by whoever does not.  An answer of an application that
+    has asked for either has ``Vary: Cookie, Authorization``.  A WebSocket that the application refuses by raising the
+    refusal is closed.
 
     Args:
         app: the application.
         verifier: what verifies.
-        note: what a framework wants to be told beside that, of the scope.
+        more: further keys of the scope that say who makes the request, as a framework calls them.
     """
 
-    def __init__(self, app: App, verifier: Verifier, *, note: Callable[[Scope], None] | None = None) -> None:
+    def __init__(self, app: App, verifier: Verifier, *, more: MoreAnswers | None = None) -> None:
         self._app = app
         self._verifier = verifier
-        self._note = note
+        self._more = more
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in {"http", "websocket"}:
-            scope["doorward.principal"], scope["doorward.refusal"] = None, None
-            try:
-                scope["doorward.principal"] = await authenticate(self._verifier, scope)
-            except DoorwardError as refusal:
-                scope["doorward.refusal"] = refusal
-            if self._note is not None:
-                self._note(scope)
-        await self._app(scope, receive, send)
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        principal: Principal | None = None
+        refusal: DoorwardError | None = None
+        try:
+            principal = await _authenticate(self._verifier, scope)
+        except DoorwardError as refused:
+            refusal = refused
+        watched = WatchedScope(scope, answers_of(principal, refusal, self._more))
+        try:
+            await self._app(watched, receive, varying(send, watched.looked))
+        except DoorwardError as error:
+            if scope["type"] != "websocket":
+                raise
+            await send({"type": "websocket.close", "code": close_code_of(error), "reason": error.code})
 
 
 async def authenticate(verifier: Verifier, scope: Scope, *, revocation: Demand = "policy") -> Principal:
@@ -57,6 +58,11 @@ async def authenticate(verifier: Verifier, scope: Scope, *, revocation: Demand =
         InvalidToken: it is not valid, or there are two.
         Unavailable: that cannot be told now.
     """
+    mark_looked(scope)
+    return await _authenticate(verifier, scope, revocation=revocation)
+
+
+async def _authenticate(verifier: Verifier, scope: Scope, *, revocation: Demand = "policy") -> Principal:
     credential = parse_authorization(join_headers(scope["headers"]).get("authorization"))
     if credential is None:
         raise NotAuthenticated

@@ -7,14 +7,17 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Response, WebSocketException
 from fastapi.security import HTTPBearer
+from starlette.requests import HTTPConnection
 
 from doorward import verifier as plain
 from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError
+from doorward.http.problems import close_code_of
 from doorward.principal import Principal
-from doorward.web.starlette_users import response_of
+from doorward.web.fastapi_routes import install, look
+from doorward.web.looked import Scope
 from doorward.web.verifier.asgi import answer_of, authenticate, authorize
 
 # For the application's OpenAPI document alone: reading the token is ours.
@@ -28,7 +31,7 @@ class Verifier(plain.Verifier):
 
     def install(self, app: FastAPI) -> None:
         """Answer refusals as RFC 6750 says; start with the application, and close with it."""
-        app.add_exception_handler(DoorwardError, _answer)
+        install(app, answer_of)
         surrounding = app.router.lifespan_context
 
         @asynccontextmanager
@@ -38,9 +41,15 @@ class Verifier(plain.Verifier):
 
         app.router.lifespan_context = lifespan  # type: ignore[assignment]  # Starlette has one type for each state
 
-    async def principal(self, request: Request, _documented: _Documented = None) -> Principal:
-        """A dependency: who makes the request; 401 where nobody does."""
-        return await authenticate(self, request.scope)
+    async def principal(
+        self,
+        connection: HTTPConnection,
+        response: Response = None,  # type: ignore[assignment]  # FastAPI gives it
+        _documented: _Documented = None,
+    ) -> Principal:
+        """A dependency: who makes the request or opens the WebSocket; 401, or a closed WebSocket, where nobody does."""
+        look(connection, response, answer_of)
+        return await _closing(connection.scope, authenticate(self, connection.scope))
 
     def requires(
         self,
@@ -60,14 +69,22 @@ class Verifier(plain.Verifier):
         """
         demands = Demands(roles=roles, scopes=scopes, fresh=fresh, revocation=revocation)
 
-        async def permitted(request: Request, _documented: _Documented = None) -> Principal:
-            return await authorize(self, request.scope, demands)
+        async def permitted(
+            connection: HTTPConnection,
+            response: Response = None,  # type: ignore[assignment]  # FastAPI gives it
+            _documented: _Documented = None,
+        ) -> Principal:
+            look(connection, response, answer_of)
+            return await _closing(connection.scope, authorize(self, connection.scope, demands))
 
         return permitted
 
 
-async def _answer(request: Request, error: Exception) -> Response:
-    if not isinstance(error, DoorwardError):
-        raise error
-    answer = answer_of(error, request.scope)
-    return response_of(answer)
+async def _closing(scope: Scope, authenticating: Awaitable[Principal]) -> Principal:
+    """The principal.  Where there is none, a WebSocket is closed by what Starlette closes one by."""
+    try:
+        return await authenticating
+    except DoorwardError as refusal:
+        if scope["type"] == "websocket":
+            raise WebSocketException(close_code_of(refusal), refusal.code) from refusal
+        raise

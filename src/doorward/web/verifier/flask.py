@@ -15,10 +15,14 @@ from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError, NotAuthenticated
 from doorward.http.message import Request
 from doorward.http.problems import problem_of
+from doorward.http.vary import merge_vary
 from doorward.principal import Principal
+from doorward.web.flask_refusals import answered
 from doorward.wire.bearer import parse_authorization
 
 View = TypeVar("View", bound=Callable[..., Any])
+
+_LOOKED = "doorward.looked"
 
 
 class Verifier(plain.Verifier):
@@ -32,6 +36,7 @@ class Verifier(plain.Verifier):
     def init_app(self, app: Flask) -> None:
         """Answer refusals as RFC 6750 says."""
         app.register_error_handler(DoorwardError, _answer)
+        app.after_request(_vary)
 
     def principal(self, *, revocation: Demand = "policy") -> Principal:
         """Who makes the current request, by its ``Authorization`` header alone (RFC 6750 section 2.1).
@@ -41,6 +46,7 @@ class Verifier(plain.Verifier):
             InvalidToken: it is not valid, or there are two.
             Unavailable: that cannot be told now.
         """
+        request.environ[_LOOKED] = True
         credential = parse_authorization(request.headers.get("Authorization"))
         if credential is None:
             raise NotAuthenticated
@@ -72,14 +78,24 @@ class Verifier(plain.Verifier):
         def decorate(view: View) -> View:
             @functools.wraps(view)
             def guarded(*args: Any, **kwargs: Any) -> Any:
-                principal = self.principal(revocation=demands.revocation)
-                self.assure(principal, demands)
+                try:
+                    principal = self.principal(revocation=demands.revocation)
+                    self.assure(principal, demands)
+                except DoorwardError as refused:
+                    raise answered(refused, _answer) from refused
                 g.principal = principal
                 return current_app.ensure_sync(view)(*args, **kwargs)
 
             return cast("View", guarded)
 
         return decorate
+
+
+def _vary(response: Response) -> Response:
+    """An answer that depends on who asks says so."""
+    if _LOOKED in request.environ:
+        response.headers["Vary"] = merge_vary(response.headers.getlist("Vary"))
+    return response
 
 
 def _answer(error: DoorwardError) -> Response:

@@ -13,7 +13,7 @@ from litestar.types import ASGIApp
 from doorward import verifier as plain
 from doorward.assurance import Demand, Demands
 from doorward.principal import Principal
-from doorward.web.litestar_principals import Connection, PrincipalsPlugin, Required, note, with_user
+from doorward.web.litestar_principals import Connection, PrincipalsPlugin, Required, note, user_of
 from doorward.web.verifier.asgi import VerifierMiddleware, authorize
 
 __all__ = ["Verifier", "VerifierPlugin"]
@@ -36,7 +36,7 @@ class Verifier(plain.Verifier):
 
         A refused token makes the request anonymous; ``requires`` and ``principal`` answer with the refusal.
         """
-        return VerifierMiddleware(with_user(app), self)  # type: ignore[return-value]  # mappings, as they say it
+        return VerifierMiddleware(app, self, more=user_of)  # type: ignore[arg-type, return-value]  # mappings, as they say it
 
     async def principal_of(self, connection: Connection) -> Principal:
         """Who makes a request; raises what is to be answered where nobody does."""

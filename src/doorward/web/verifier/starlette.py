@@ -10,19 +10,19 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import WebSocketException
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from doorward import verifier as plain
 from doorward.assurance import Demand, Demands
 from doorward.errors import DoorwardError
-from doorward.web.starlette_users import response_of, set_user
+from doorward.http.problems import close_code_of
+from doorward.web.starlette_users import connection_of, response_of, user_of
 from doorward.web.verifier.asgi import VerifierMiddleware, answer_of, authorize
 
 Endpoint = Callable[..., Any]
-"""``def endpoint(request)``, synchronous or not."""
+"""``def endpoint(request)``, ``async def endpoint(websocket)``, or a method of an ``HTTPEndpoint``."""
 
 
 class Verifier(plain.Verifier):
@@ -63,12 +63,15 @@ class Verifier(plain.Verifier):
             called = endpoint if iscoroutinefunction(endpoint) else functools.partial(run_in_threadpool, endpoint)
 
             @functools.wraps(endpoint)
-            async def guarded(request: Request, *args: Any, **kwargs: Any) -> Any:
+            async def guarded(*args: Any, **kwargs: Any) -> Any:
+                connection = connection_of(args, kwargs)
                 try:
-                    request.scope["doorward.principal"] = await authorize(self, request.scope, demands)
+                    connection.scope["doorward.principal"] = await authorize(self, connection.scope, demands)
                 except DoorwardError as refusal:
-                    return _answer(request, refusal)
-                return await called(request, *args, **kwargs)
+                    if connection.scope["type"] == "websocket":
+                        raise WebSocketException(close_code_of(refusal), refusal.code) from refusal
+                    return response_of(answer_of(refusal, connection.scope))
+                return await called(*args, **kwargs)
 
             return guarded
 
@@ -82,9 +85,4 @@ class UserMiddleware(VerifierMiddleware):
     """
 
     def __init__(self, app: ASGIApp, *, verifier: plain.Verifier) -> None:
-        super().__init__(app, verifier, note=set_user)
-
-
-def _answer(request: Request, refusal: DoorwardError) -> Response:
-    answer = answer_of(refusal, request.scope)
-    return response_of(answer)
+        super().__init__(app, verifier, more=user_of)
