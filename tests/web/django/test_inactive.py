@@ -161,6 +161,17 @@ def test_what_is_rolled_back_ends_nothing() -> None:
     assert browser.get("/me").status_code == 200
 
 
+def test_a_wrapper_of_the_projects_takes_ours_not_away() -> None:
+    wrappers = connection.execute_wrappers
+    with connection.execute_wrapper(lambda execute, *query: execute(*query)):
+        standing.watch_connection(connection=connection)
+    assert standing._notice in wrappers
+    wrappers.clear()
+    with connection.execute_wrapper(lambda execute, *query: execute(*query)):
+        standing.watch_connection(connection=connection)
+    assert wrappers == [standing._notice]
+
+
 def test_a_lock_of_a_shared_file_is_not_waited_for() -> None:
     with override_settings(DOORWARD={"STRATEGY": "session", "INSECURE_FAST_HASHING": True}):
         tables.migrate()

@@ -191,6 +191,11 @@ def test_without_the_middleware_the_decorator_works_and_the_rest_says_what_to_do
     ours = "doorward.web.django.middleware.DoorwardMiddleware"
     with override_settings(MIDDLEWARE=[each for each in settings.MIDDLEWARE if each != ours]):
         assert in_production(a_browser()).get("/class").status_code == 401
+        with (
+            override_settings(ROOT_URLCONF="tests.web.django.api_urls"),
+            pytest.raises(Exception, match=r"DW110.*Add '.*DoorwardMiddleware' to MIDDLEWARE"),
+        ):
+            a_browser().get("/who")
         account = an_account()
         with pytest.raises(DoorwardError, match=r"DW110.*Add '.*DoorwardMiddleware' to MIDDLEWARE"):
             signed_in(account)

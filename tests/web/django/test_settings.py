@@ -205,6 +205,10 @@ def test_without_an_address_the_tables_are_in_djangos_database_and_migrated_with
         assert run(lambda auth: auth.account(account.id)) == account
 
 
+def test_the_migrations_lead_to_the_models() -> None:
+    call_command("makemigrations", "doorward", check=True, dry_run=True, verbosity=0)
+
+
 def tables_in(file: Path) -> set[str]:
     with closing(sqlite3.connect(file)) as connection:
         return {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}

@@ -165,7 +165,8 @@ def test_a_model_without_an_address_and_with_required_fields_is_told_of_by_name(
     assert done.returncode == 0, done.stderr
     cannot = (
         "DW113: Django's user of an account cannot be made (IntegrityError). Of people.Person Doorward cannot fill:"
-        " company. Give them defaults, or a function that makes users: DOORWARD['MAKE_USER'] = 'site.users.make_user'."
+        " company. Give them defaults, or a function that makes users:"
+        " DOORWARD['MAKE_USER'] = 'people.users.make_user'."
     )
     assert done.stdout.splitlines() == [
         "['doorward.E004', 'doorward.W004', 'doorward.W005']",

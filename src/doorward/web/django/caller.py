@@ -16,7 +16,7 @@ from django.utils.cache import patch_vary_headers
 
 from doorward.errors import ConfigurationError, DoorwardError, NotAuthenticated, Problem
 from doorward.http.message import Header
-from doorward.http.vary import WHO_ASKS
+from doorward.http.vary import VARY, WHO_ASKS
 from doorward.principal import Principal
 from doorward.web.django import standing, test_client
 from doorward.web.django.conf import deployment
@@ -130,7 +130,13 @@ def look(request: HttpRequest) -> Caller:
 def vary(request: HttpRequest, response: HttpResponseBase) -> None:
     """Say in the answer's ``Vary`` header what it depends on, beside what the application has said there."""
     caller = caller_of(request)
-    if caller is not None and caller.is_looked_at:
+    if caller is None or not caller.is_looked_at:
+        return
+    name, value = VARY
+    present = response.headers.get(name)
+    if present is None:
+        response.headers[name] = value
+    elif present != value:
         patch_vary_headers(response, WHO_ASKS)
 
 

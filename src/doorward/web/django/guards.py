@@ -207,20 +207,24 @@ async def watch_users(auth: Doorward) -> None:
     One query for all connections of an event loop, and none while there are none: nobody makes a request by which it
     would be noticed.
     """
+    knows = True
     while True:
         await asyncio.sleep(STANDS_FOR_SECONDS)
-        await look_at_users(auth)
+        try:
+            await look_at_users(auth)
+        except (DatabaseError, DoorwardError):
+            if knows:  # said once, and again when it has been better in between
+                _log.warning("it cannot be told whether users with open connections are active", exc_info=True)
+            knows = False
+        else:
+            knows = True
 
 
 async def look_at_users(auth: Doorward) -> None:
     """End the sessions of those who hold a connection open and have become inactive."""
     accounts = auth.guards.accounts if auth.is_open else frozenset()
-    if not accounts:
-        return
-    try:
+    if accounts:
         await sync_to_async(_end_inactive)(accounts)
-    except (DatabaseError, DoorwardError):
-        _log.warning("it cannot be told whether users with open connections are active", exc_info=True)
 
 
 async def _first_message(receive: Receive, send: Send) -> Secret:

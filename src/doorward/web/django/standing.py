@@ -139,7 +139,8 @@ def unlocked(action: Callable[[], object]) -> None:
 def watch_connection(*, connection: Any, **_: object) -> None:
     """Receiver of ``connection_created``: notice what is written to the tables of users."""
     if _notice not in connection.execute_wrappers:
-        connection.execute_wrappers.append(_notice)
+        # First: Django's context manager of the same kind takes away the last, whichever that is.
+        connection.execute_wrappers.insert(0, _notice)
 
 
 def _notice(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001 -- as Django calls it

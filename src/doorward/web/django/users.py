@@ -122,7 +122,7 @@ _NO_MAKER = Problem(
     message=f"{spelt('make_user')} names nothing that can be called.",
     remedy="Give a function of one argument, the account, or the dotted path of one; it returns a user.",
 )
-_GIVE_MAKER = f"Give them defaults, or a function that makes users: {spelt('make_user')} = 'site.users.make_user'."
+_GIVE_MAKER = f"Give them defaults, or a function that makes users: {spelt('make_user')} = 'people.users.make_user'."
 
 
 def _cannot_be_made(error: Exception) -> Problem:
