@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from flask import Flask, redirect, request
+from flask import Blueprint, Flask, Response, redirect, request
 from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
 
+from doorward import errors
 from doorward.accounts.model import AccountChange
 from doorward.audit.model import Actor
 from doorward.blocking import run_blocking
@@ -316,3 +318,87 @@ def test_a_real_server_with_forked_workers_serves_the_example(tmp_path: Path) ->
         for _ in range(4):
             answer = browser.get("/me", headers={**cookie, "connection": "close"})
             assert answer.json()["session"] == signed_in.json()["session"]["id"]
+
+
+class ApiOfAnExtension(Blueprint):
+    """Answers the exceptions of its views itself, as Flask-RESTful does: 500 to what is no ``HTTPException``."""
+
+    def register(self, app: Any, options: dict[str, Any]) -> None:
+        super().register(app, options)
+        of_the_app = app.handle_user_exception
+
+        def handle(error: Exception) -> Any:
+            if request.blueprint != self.name:
+                return of_the_app(error)
+            if isinstance(error, HTTPException) and error.response is not None:
+                return error.get_response()
+            return {"message": "Internal Server Error"}, 500
+
+        app.handle_user_exception = handle
+
+
+@contextmanager
+def an_app_with_an_api(**handlers: Any) -> Iterator[FlaskClient]:
+    app = in_memory(Flask(__name__))
+    Doorward(strategy="session").init_app(app)
+    api = ApiOfAnExtension("api", __name__, url_prefix="/api")
+
+    @api.get("/mine")
+    @login_required
+    def mine() -> str:
+        return "mine"
+
+    @api.get("/reports")
+    @requires("role:analyst")
+    def reports() -> str:
+        return "reports"
+
+    @app.get("/mine")
+    @login_required
+    def page() -> Response:
+        return Response("mine", headers={"Vary": "Accept"})
+
+    @app.get("/greeting")
+    def greeting() -> str:
+        return f"hello {bool(current_principal)}"
+
+    @app.get("/public")
+    def public() -> Response:
+        return Response("hello", headers={"Vary": "Accept"})
+
+    app.register_blueprint(api)
+    for name, handler in handlers.items():
+        app.register_error_handler(getattr(errors, name), handler)
+    with serving(app) as browser:
+        browser.post("/auth/v1/accounts", json=PERSON)
+        yield browser
+
+
+def test_an_extension_that_answers_exceptions_itself_passes_a_refusal_on() -> None:
+    with an_app_with_an_api() as browser:
+        refused = browser.get("/api/mine")
+        assert (refused.status_code, refused.content_type) == (401, "application/problem+json")
+        assert refused.headers["www-authenticate"] == "Bearer"
+        assert refused.get_json()["code"] == "not_authenticated"
+        browser.post("/auth/v1/sessions", json=PERSON)
+        assert browser.get("/api/mine").status_code == 200
+        refused = browser.get("/api/reports")
+        assert (refused.status_code, refused.get_json()["code"]) == (403, "not_permitted")
+
+
+def test_a_handler_of_the_applications_own_answers_a_refusal() -> None:
+    with an_app_with_an_api(NotAuthenticated=lambda error: (f"no: {error.code}", 401)) as browser:
+        refused = browser.get("/mine")
+        assert (refused.status_code, refused.text) == (401, "no: not_authenticated")
+
+
+@pytest.mark.rfc("9110", "12.5.5")
+def test_an_answer_varies_where_the_view_has_looked_at_who_asks_and_nowhere_else() -> None:
+    with an_app_with_an_api() as browser:
+        for _ in ("a visitor", "somebody"):
+            assert browser.get("/greeting").headers["vary"] == "Cookie, Authorization"
+            assert browser.get("/public").headers["vary"] == "Accept"
+            browser.post("/auth/v1/sessions", json=PERSON)
+        assert browser.get("/mine").headers["vary"] == "Accept, Cookie, Authorization"
+        browser.delete_cookie("doorward_session")
+        assert browser.get("/mine").headers["vary"] == "Cookie, Authorization"

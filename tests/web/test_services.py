@@ -104,6 +104,12 @@ async def test_a_token_of_the_issuer_is_taken(issuer: Issuer, service: Service) 
     assert (answer.status, answer.json()) == (200, {"account": "acc_ada"})
 
 
+@pytest.mark.rfc("9110", "12.5.5")
+async def test_what_depends_on_the_token_varies_by_it_and_so_does_a_refusal(issuer: Issuer, service: Service) -> None:
+    for token in (issuer.a_token(), None, "garbage"):
+        assert (await service.get(token)).values("vary") == ["Cookie, Authorization"]
+
+
 @pytest.mark.rfc("6750", "3.1")
 async def test_without_a_token_the_challenge_names_no_error(service: Service) -> None:
     answer = await service.get(None)

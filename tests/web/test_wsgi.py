@@ -134,6 +134,17 @@ def test_the_contract_is_served_below_a_prefix_and_the_application_everywhere_el
         assert browser.get("/").text == "NotAuthenticated"
 
 
+@pytest.mark.rfc("9110", "12.5.5")
+def test_what_is_behind_the_middleware_varies_by_who_asks() -> None:
+    def answer(_: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Vary", "Accept")])
+        return [b"hello"]
+
+    with opened() as auth:
+        response = Client(AuthenticationMiddleware(answer, auth)).get("/")
+        assert response.headers.getlist("vary") == ["Accept, Cookie, Authorization"]
+
+
 def test_what_is_too_large_is_refused_by_what_it_says() -> None:
     with opened() as auth:
         answer = Client(DoorwardApp(auth)).post("/v1/sessions", data=b"x" * (LARGEST_BODY + 1))

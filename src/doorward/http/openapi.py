@@ -156,7 +156,8 @@ def _describe(operation: AnyOperation, schemas: _Schemas) -> dict[str, Any]:
         **({"parameters": parameters} if parameters else {}),
         **({"requestBody": body} if body else {}),
         "responses": dict(sorted((answers | _failures(operation)).items())),
-        "security": [{scheme: []} for scheme in security],
+        # An empty requirement: a credential is taken where there is one, and need not be there.
+        "security": [*({scheme: []} for scheme in security), *([{}] if operation.access is Access.OPTIONAL else [])],
     }
 
 

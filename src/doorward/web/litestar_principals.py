@@ -46,12 +46,17 @@ class Required:
         self._permit = permit
 
     async def __call__(self, connection: Connection, _handler: BaseRouteHandler) -> None:
-        try:
-            note(connection, await self._permit(connection))
-        except DoorwardError as refusal:
-            if connection.scope["type"] != ScopeType.WEBSOCKET:
-                raise
-            raise WebSocketException(detail=refusal.code, code=close_code_of(refusal)) from refusal
+        note(connection, await closing(connection, self._permit))
+
+
+async def closing(connection: Connection, permit: Callable[[Connection], Awaitable[Principal]]) -> Principal:
+    """The principal.  Where there is none, a WebSocket is closed by what Litestar closes one by."""
+    try:
+        return await permit(connection)
+    except DoorwardError as refusal:
+        if connection.scope["type"] != ScopeType.WEBSOCKET:
+            raise
+        raise WebSocketException(detail=refusal.code, code=close_code_of(refusal)) from refusal
 
 
 def note(connection: Connection, principal: Principal) -> None:
@@ -129,12 +134,12 @@ class PrincipalsPlugin(InitPlugin, ReceiveRoutePlugin):
         ours = (self._principal, self._optional_principal)
         return {name for name in looked_at if dependencies[name].dependency in ours}
 
-    async def _principal(self, request: Request[Any, Any, Any]) -> Principal:
-        return await self._principal_of(request)
+    async def _principal(self, scope: Scope) -> Principal:
+        return await closing(ASGIConnection(scope), self._principal_of)
 
-    async def _optional_principal(self, request: Request[Any, Any, Any]) -> Principal | None:
+    async def _optional_principal(self, scope: Scope) -> Principal | None:
         try:
-            return await self._principal_of(request)
+            return await self._principal_of(ASGIConnection(scope))
         except (NotAuthenticated, InvalidToken, SessionEnded):
             return None
 
