@@ -23,7 +23,7 @@ from rest_framework.response import Response
 
 from doorward.web.django.decorators import requires
 from doorward.web.django.drf import DoorwardAuthentication
-from tests.web.django.people import PASSWORD, QUICK, a_browser, an_account, signed_in
+from tests.web.django.people import PASSWORD, QUICK, a_browser, an_account, an_email, signed_in
 
 VARIES = {"Cookie", "Authorization"}
 DOORWARD = "doorward.web.django.middleware.DoorwardMiddleware"
@@ -132,7 +132,10 @@ def test_what_the_application_says_it_varies_on_stays() -> None:
 
 @pytest.mark.parametrize("name", ["nobody", "rendered", "auth/v1/jwks", "auth/healthz"])
 def test_an_answer_for_which_nobody_looked_says_nothing(name: str) -> None:
-    for browser in (somebody(), a_browser()):
+    users: Any = get_user_model()._default_manager
+    forced = Client()
+    forced.force_login(users.create_user(f"looks at {name}", an_email(), PASSWORD))
+    for browser in (somebody(), a_browser(), forced):
         assert not vary_of(browser.get(f"/{name}")) & VARIES
 
 

@@ -51,7 +51,13 @@ def remember(request: HttpRequest, signed_in: SignedIn) -> None:
 def session_of(request: HttpRequest) -> SignedIn | None:
     """What the test client that sends a request has started, or None."""
     session: Any = getattr(request, "session", None)
-    return _signed_in.get(session.get(_NAME, "")) if session is not None and _signed_in else None
+    if session is None or not _signed_in:
+        return None
+    accessed = session.accessed
+    found = _signed_in.get(session.get(_NAME, ""))
+    # By this Django decides whether the answer varies by cookie, and nobody has looked yet.
+    session.accessed = accessed
+    return found
 
 
 def principal_of(request: HttpRequest) -> Principal | None:
