@@ -17,7 +17,9 @@ from doorward.testing.store_suite.case import sign_up, start
 Operation = Callable[[int], Awaitable[object]]
 
 _NOTHING = timedelta(0)
-_POLICY = RefreshPolicy(grace=_NOTHING, rest=_NOTHING, window=_NOTHING, idle=timedelta(hours=12))
+_POLICY = RefreshPolicy(
+    grace=_NOTHING, rest=_NOTHING, window=_NOTHING, idle=timedelta(hours=12), idle_remembered=timedelta(days=14)
+)
 _ACTOR = Actor()
 
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from datetime import timedelta
 
 import pytest
 from hypothesis import settings
 
+from doorward import background
 from tests import memcached as memcached_programs
 from tests import valkey as valkey_programs
 from tests.memcached import MemcachedServer, a_memcached
@@ -22,9 +25,26 @@ settings.register_profile("developer", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "developer")
 
+# A machine that is busy must not decide whether a write in the background is done before the answer.
+background.WAITED_FOR = timedelta(seconds=30)
+
 # What was compiled for one process is kept for the next, also where the machine says not to: tests start hundreds.
 os.environ["PYTHONDONTWRITEBYTECODE"] = ""
 sys.dont_write_bytecode = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the collector away from the collected tests: going through all of them again and again takes a third as
+    long as the tests themselves.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,8 @@ def test_the_defaults_have_no_problem() -> None:
         ({"lost_reply_window": seconds(43_201)}, "DW021"),
         ({"session_idle": seconds(59)}, "DW030"),
         ({"session_idle": timedelta(days=31)}, "DW030"),
+        ({"session_idle_remembered": timedelta(hours=12, microseconds=-1)}, "DW034"),
+        ({"session_idle_remembered": timedelta(days=30, microseconds=1)}, "DW034"),
         ({"session_absolute": timedelta(days=401)}, "DW031"),
         ({"session_limit": 0}, "DW032"),
         ({"max_staleness": seconds(0)}, "DW033"),
@@ -103,7 +105,7 @@ def test_every_option_that_weakens_a_default_says_so_in_its_name_and_is_off() ->
 def test_no_option_makes_a_cookie_go_further_than_to_its_own_host_and_site() -> None:
     """``SameSite=None`` and ``Domain`` cannot be asked for, so they need not be refused one by one."""
     about_cookies = {each.name for each in fields(Options) if "cookie" in each.name or "site" in each.name}
-    assert about_cookies == {"insecure_cookies_over_http"}
+    assert about_cookies == {"insecure_cookies_over_http", "cookie_prefix"}
     with pytest.raises(TypeError):
         Options(cookie_domain="example.com")  # type: ignore[call-arg]
 
@@ -118,3 +120,21 @@ def test_a_revocation_is_remembered_longer_than_any_token_that_it_names() -> Non
     shortened = Options(access_lifetime=seconds(60))
     # The lifetime may have been 900 s a minute ago.
     assert shortened.revocations_live_for >= seconds(900) + 2 * shortened.clock_skew
+
+
+@pytest.mark.parametrize(
+    ("given", "remembered"),
+    [
+        ({}, timedelta(days=14)),
+        ({"session_idle": timedelta(days=15)}, timedelta(days=15)),
+        ({"session_absolute": timedelta(days=13)}, timedelta(days=13)),
+        ({"session_idle": timedelta(hours=1), "session_absolute": timedelta(hours=1)}, timedelta(hours=1)),
+        ({"session_idle_remembered": timedelta(days=1)}, timedelta(days=1)),
+    ],
+)
+def test_how_long_a_remembered_session_may_be_unused_follows_the_other_limits_by_default(
+    given: dict[str, timedelta], remembered: timedelta
+) -> None:
+    options = Options(**given)  # type: ignore[arg-type]  # durations alone
+    assert problems_of(options) == []
+    assert options.session_idle_remembered == remembered

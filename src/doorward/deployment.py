@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from doorward.accounts.hook import SignUpHook
 from doorward.audit.model import Actor
 from doorward.keyring import Keyring
 from doorward.limits import Limits
 from doorward.memory import Memory
 from doorward.options import Options
-from doorward.ports import Clock, Entropy, PasswordHashing, Store
+from doorward.ports import BackgroundWrites, Clock, Entropy, PasswordHashing, Store
 from doorward.revocation.freshness import Freshness, Ticks
 from doorward.revocation.hub import Hub
 from doorward.revocation.model import LiveSet
 from doorward.rotation.model import RefreshPolicy
 from doorward.sessions.cache import MOST_SESSIONS, RememberedSession
-from doorward.sessions.model import Ending, EndReason
+from doorward.sessions.model import Ending, EndReason, Session
+from doorward.sessions.rules import decide_idle_limit
 from doorward.tokens.desk import ForwardedToken, TokenDesk
 from doorward.tokens.status_list import Statuses
 from doorward.verifiers.model import StoredVerifier
+from doorward.wire.cookies import SESSION_COOKIE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,11 @@ class Deployment:
         cookies: sessions that were looked up a moment ago.
         forwarded: tokens for upstreams that were made a moment ago, by session.
         verifiers: who may read the feed, by id, as of the last look.
+        session_cookies: what the header of a request with nothing but our session cookie begins with, by whether it
+            came over HTTPS: nearly every request asks.
+        on_sign_up: the application's own step of opening an account, or None.
         watches: whether somebody keeps this up to date in the background, in this process.
+        background: runs writes that no request has to wait for.
     """
 
     options: Options
@@ -63,7 +70,10 @@ class Deployment:
     cookies: Memory[RememberedSession] = field(default_factory=lambda: Memory(MOST_SESSIONS))
     forwarded: dict[str, ForwardedToken] = field(default_factory=dict)
     verifiers: dict[str, StoredVerifier] = field(default_factory=dict)
+    session_cookies: Mapping[bool, str]
+    on_sign_up: SignUpHook | None
     watches: Callable[[], bool]
+    background: BackgroundWrites
 
     @property
     def live(self) -> LiveSet:
@@ -77,8 +87,14 @@ class Deployment:
             rest=self.options.rest,
             window=self.options.lost_reply_window,
             idle=self.options.session_idle,
+            idle_remembered=self.options.session_idle_remembered,
             heal_lost_writes=self.options.heal_lost_writes,
         )
+
+    def idle_limit(self, session: Session) -> timedelta:
+        """For how long a session may be left unused."""
+        options = self.options
+        return decide_idle_limit(session, idle=options.session_idle, idle_remembered=options.session_idle_remembered)
 
     @property
     def is_fresh(self) -> bool:
@@ -95,3 +111,9 @@ class Deployment:
 
 DUE_EVERY = timedelta(seconds=1)
 """How often a server reads what others have revoked, and which keys there are."""
+
+
+def session_cookies_of(options: Options) -> Mapping[bool, str]:
+    """How the session cookie begins, by whether it came over HTTPS."""
+    prefix = options.cookie_prefix
+    return {https: f"{SESSION_COOKIE.name_on(prefix=prefix, https=https)}=" for https in (False, True)}

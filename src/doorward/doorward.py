@@ -10,19 +10,23 @@ from secrets import token_bytes
 from typing import Any, Self, TypeVar, Unpack
 
 from doorward.accounts import flow as accounts
+from doorward.accounts.hook import Fields, SignUpHook, problems_of_hook
 from doorward.accounts.model import Account, AccountChange, ImportedAccount
 from doorward.assurance import Demands
+from doorward.audit.flow import record_refused_credential
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
+from doorward.background import LoopWrites, ThreadWrites
 from doorward.clocks import seconds_of, system_clock
 from doorward.completion import to_the_end
-from doorward.deployment import Deployment
-from doorward.errors import ConfigurationError, Unavailable
+from doorward.deployment import Deployment, session_cookies_of
+from doorward.errors import ConfigurationError, KeysNotLoaded
 from doorward.keyring import Keyring, problems_of_secrets
 from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
-from doorward.limits import limits_for
-from doorward.options import FIRST_PARTY, OptionFields, Options, problems_of
+from doorward.limits import CredentialKind, limits_for
+from doorward.option_values import options_of, read_values
+from doorward.options import FIRST_PARTY, OptionFields
 from doorward.places import Places
 from doorward.ports import Clock, Entropy, Page, Removed, Store
 from doorward.principal import Carrier, Principal
@@ -59,6 +63,8 @@ class Doorward:
         memcached: ``memcached://host:port,host:port``, a cache before the database, for the strategy ``session``.
         redis: ``redis://user:password@host:port/0`` and the like, where sessions live instead of in the database.
         geo_database: a file in MaxMind's format, from which sessions get the names of places.
+        on_sign_up: called in the transaction that opens an account; may refuse, and store the application's own fields
+            (docs/guides/signing-up.md).
         blocking: for synchronous hosts and the command line: every operation runs to its end without suspending.
         makes_keys: make keys of ``signing_algorithm`` where there are only others; a command that looks does not.
         clock: instead of this machine's, and of the database's where it has one of its own.
@@ -78,6 +84,7 @@ class Doorward:
         memcached: str | None = None,
         redis: Secret | str | None = None,
         geo_database: Path | str | None = None,
+        on_sign_up: SignUpHook | None = None,
         blocking: bool = False,
         makes_keys: bool = True,
         clock: Clock | None = None,
@@ -85,18 +92,29 @@ class Doorward:
         entropy: Entropy = token_bytes,
         **options: Unpack[OptionFields],
     ) -> None:
-        self.options = Options(**options)
-        problems = problems_of(self.options)
-        if secret is not None:
-            problems += problems_of_secrets(secrets_of(secret, None))
-        elif is_postgres(database):
+        arguments, problems = read_values(
+            {
+                "database": database,
+                "secret": secret,
+                "memcached": memcached,
+                "redis": redis,
+                "geo_database": geo_database,
+                "on_sign_up": on_sign_up,
+            }
+        )
+        self.options, wrong = options_of(options)
+        problems += wrong + problems_of_hook(on_sign_up)
+        if arguments.get("secret") is not None:
+            problems += problems_of_secrets(secrets_of(arguments["secret"], None))
+        elif "secret" in arguments and is_postgres(arguments.get("database", "")):
             problems.append(NO_SECRET)
         if problems:
             raise ConfigurationError(problems)
         self.places = Places(geo_database)
         self.database = database
         self.secret_file: Path | None = None if secret is not None else secret_file_of(database)
-        self._secret = secret
+        self._secret: Secret | Sequence[Secret] | None = arguments["secret"]
+        self._on_sign_up = on_sign_up
         self.is_blocking = blocking
         self._makes_keys = makes_keys
         self._clock = clock or system_clock
@@ -114,6 +132,7 @@ class Doorward:
         )
         self._opening, self._opening_thread = asyncio.Lock(), threading.Lock()
         self._watching: Watch | None = None
+        self._blocks, self._opened_by_block = 0, False
         self._watching_thread = WatchingThread()
 
     # Life
@@ -156,7 +175,10 @@ class Doorward:
                 desk=TokenDesk(self.options, entropy=self._entropy),
                 limits=limits_for(self.options, clock=self._clock),
                 statuses=Statuses(),
+                on_sign_up=self._on_sign_up,
+                session_cookies=session_cookies_of(self.options),
                 watches=self._watching_thread.is_on if self.is_blocking else (lambda: True),
+                background=ThreadWrites() if self.is_blocking else LoopWrites(),
             )
             await keys.check_secret(deployment)
             await read_changes(deployment, makes_keys=self._makes_keys)
@@ -176,15 +198,23 @@ class Doorward:
             self._watching = None
         if self._deployment is not None:
             self._deployment.hashing.close()
+            await self._deployment.background.close()
             self._deployment = None
             await self._store.close()
 
     async def __aenter__(self) -> Self:
+        """Open for the time of the block; what was open before stays open after it."""
+        ours = not self.is_open
         await self.open()
+        if self._blocks == 0:
+            self._opened_by_block = ours
+        self._blocks += 1
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        self._blocks -= 1
+        if self._blocks == 0 and self._opened_by_block:
+            await self.close()
 
     def keep_watch(self) -> None:
         """For a synchronous host, with each request: keep up to date from a thread of this process, once this is open.
@@ -229,17 +259,29 @@ class Doorward:
         """Whether requests can be answered.  Raises Unavailable naming what is down."""
         await self._store.ping()
         if not self.deployment.desk.ready:
-            raise Unavailable(detail="the signing keys have not been loaded")
+            raise KeysNotLoaded(detail="the signing keys have not been loaded")
 
     # Accounts
 
     async def sign_up(
-        self, *, email: str, password: Secret, name: str | None = None, roles: Sequence[str] = (), actor: Actor
+        self,
+        *,
+        email: str,
+        password: Secret,
+        name: str | None = None,
+        roles: Sequence[str] = (),
+        fields: Fields | None = None,
+        actor: Actor,
     ) -> Account:
         """See ``accounts.flow.sign_up``."""
         return await accounts.sign_up(
-            self.deployment, email=email, password=password, name=name, roles=roles, actor=actor
+            self.deployment, email=email, password=password, name=name, roles=roles, fields=fields, actor=actor
         )
+
+    @property
+    def takes_sign_up_fields(self) -> bool:
+        """Whether a hook reads fields of the application's own."""
+        return self._on_sign_up is not None
 
     async def import_account(self, imported: ImportedAccount, *, actor: Actor) -> Account:
         """See ``accounts.flow.import_account``."""
@@ -284,6 +326,7 @@ class Doorward:
         password: Secret,
         carrier: Carrier | None = None,
         label: str | None = None,
+        remember: bool = False,
         origin: Origin,
         sent_along: Sequence[Secret] = (),
     ) -> SignedIn:
@@ -295,6 +338,7 @@ class Doorward:
                 password=password,
                 carrier=carrier,
                 label=label,
+                remember=remember,
                 origin=origin,
                 sent_along=sent_along,
             )
@@ -305,11 +349,19 @@ class Doorward:
         return await signing_in.prove_password(self.deployment, email=email, password=password, origin=origin)
 
     async def start_session(
-        self, account: Account, *, origin: Origin, sent_along: Sequence[Secret] = (), methods: Sequence[str] = ()
+        self,
+        account: Account,
+        *,
+        remember: bool = False,
+        origin: Origin,
+        sent_along: Sequence[Secret] = (),
+        methods: Sequence[str] = (),
     ) -> SignedIn:
         """See ``sessions.signing_in.start_session``."""
         return await self._to_the_end(
-            signing_in.start_session(self.deployment, account, origin=origin, sent_along=sent_along, methods=methods)
+            signing_in.start_session(
+                self.deployment, account, remember=remember, origin=origin, sent_along=sent_along, methods=methods
+            )
         )
 
     async def authenticate(self, *, handle: Secret | None = None, bearer: Secret | None = None) -> Principal:
@@ -424,6 +476,10 @@ class Doorward:
         return await verifiers.authenticate_verifier(self.deployment, credential)
 
     # Audit
+
+    async def record_refused_credential(self, kind: CredentialKind, *, origin: Origin) -> None:
+        """See ``audit.flow.record_refused_credential``."""
+        await record_refused_credential(self.deployment, kind, origin)
 
     async def trail(
         self, page: Page, *, account: str | None = None, session: str | None = None, action: Action | None = None

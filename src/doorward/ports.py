@@ -10,13 +10,15 @@ Every method may raise ``StoreUnavailable``: the engine does not answer, or it i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
+from doorward.accounts.hook import SignUpStep
 from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Action, Actor, AuditEvent
+from doorward.errors import Unavailable
 from doorward.keyring import Keyring
 from doorward.keys.model import StoredKey
 from doorward.options import Options
@@ -67,8 +69,12 @@ class Snapshot:
 class AccountStore(Protocol):
     """Where accounts live."""
 
-    async def create_account(self, account: Account, *, actor: Actor) -> bool:
-        """Insert an account and its ``account.created``.  False, with nothing written: ``email_key`` is taken."""
+    async def create_account(self, account: Account, *, actor: Actor, step: SignUpStep | None = None) -> bool:
+        """Insert an account and its ``account.created``.  False, with nothing written: ``email_key`` is taken.
+
+        The step runs in the same transaction, once the address is known to be free.  What it raises leaves nothing
+        behind, and is raised as ``HookFailed``.
+        """
         ...
 
     async def account(self, account_id: str) -> Account | None: ...
@@ -364,6 +370,14 @@ class Knowledge(Protocol):
 
     @property
     def ticks(self) -> Ticks: ...
+
+
+class BackgroundWrites(Protocol):
+    """Runs writes that no request has to wait for; see ``doorward.background``."""
+
+    async def run(self, write: Callable[[], Awaitable[None]], *, failed: Callable[[Unavailable], None]) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 class PasswordHashing(Protocol):

@@ -73,19 +73,26 @@ class Watch:
         self._deployment = deployment
         self._makes_keys = makes_keys
         self._hinted = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         work = {"watch the store": self._read(), "beat": self._beat()}
         if announcements is not None:
             work["listen"] = announcements.listen(self._heard)
         self._tasks = [asyncio.create_task(each, name=f"doorward: {name}") for name, each in work.items()]
 
     def cancel(self) -> None:
+        """Ask the background to end, from whatever thread.  With a loop that is closed its tasks are over as well."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
         for task in self._tasks:
             task.cancel()
 
     async def stop(self) -> None:
         """Come to rest, and end the streams of those who read the feed."""
         self.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._loop is asyncio.get_running_loop():
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         self._deployment.hub.close()
 
     def _heard(self, revocations: Sequence[Revocation] | None) -> None:

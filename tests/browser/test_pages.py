@@ -14,8 +14,6 @@ from playwright.sync_api import BrowserContext, Page, expect
 from tests.browser.conftest import Complaints, NewContext
 from tests.browser.sites import Elsewhere, Site, an_elsewhere
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 AXE = Path(__file__).parents[1] / "oracles" / "node_modules" / "axe-core" / "axe.min.js"
 PASSWORD = "a walrus in seven teapots"
 NEW_PASSWORD = "nine lighthouses hum a slow waltz"
@@ -92,9 +90,9 @@ def test_every_flow(context: BrowserContext, new_context: NewContext, site: Site
     page.reload()
     page.get_by_role("button", name="Sign out Safari on iPhone").click()
     expect(page.get_by_role("status")).to_have_text("The device is signed out.")
-    expect(page.get_by_role("listitem").filter(has_text="This one")).to_have_count(1)
+    expect(page.get_by_role("listitem").filter(has_text="This device")).to_have_count(1)
     other.goto("/sessions")
-    expect(other.get_by_role("status")).to_have_text("Your session has ended. Sign in again to go on.")
+    expect(other.get_by_role("status")).to_have_text("This device was signed out. Sign in again to continue.")
     sign_in(other, email)
 
     # The password, by the place that browsers know; it ends the second device again.
@@ -229,8 +227,13 @@ def test_the_whole_way_can_be_gone_by_keyboard(page: Page, email: str) -> None:
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
+    expect(page.get_by_role("checkbox", name="Keep me signed in")).to_be_focused()
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_text(f"Signed in as {email}")).to_be_visible()
+    (kept,) = (cookie for cookie in page.context.cookies() if cookie["name"] == "__Host-doorward_refresh")
+    assert kept["expires"] > 0
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: python3 dev.py setup --all")
@@ -240,7 +243,7 @@ def test_axe_finds_nothing(new_context: NewContext, email: str) -> None:
     dark = new_context(color_scheme="dark", locale="de-DE", viewport={"width": 320, "height": 800}).new_page()
     sign_up(page, email)
     sign_in(dark, email)
-    for path in ("sessions?notice=others_ended", "change-password", "sign-out", "sign-in", "sign-up"):
+    for path in ("sessions?notice=others_ended", "change-password", "sign-out", "sign-in", "login", "sign-up"):
         page.goto(f"/{path}")
         dark.goto(f"/{path}")
         assert judged(page) == judged(dark, "color-contrast", "target-size") == []

@@ -359,7 +359,7 @@ async def a_new_password_ends_all_other_sessions(site: Site) -> None:
 async def a_session_that_is_not_used_ends(site: Site) -> None:
     person = await site.person()
     assert await person.status() == 200
-    site.clock.move(timedelta(hours=13))
+    site.clock.move(timedelta(days=15))
     refused = await person.ask("GET", "/me")
     assert refused.status == 401
     if site.strategy == "session":
@@ -566,7 +566,7 @@ async def a_session_that_runs_out_closes_its_sockets(site: Site) -> None:
     person = await site.person()
 
     async def time_passes() -> None:
-        site.clock.move(timedelta(hours=13))
+        site.clock.move(timedelta(days=15))
 
     assert await _code(person, "/live", time_passes) == 4401
 

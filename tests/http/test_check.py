@@ -249,6 +249,7 @@ async def test_a_token_never_outlives_its_session() -> None:
         strategy="session",
         forward_audience="intranet",
         session_idle=minute,
+        session_idle_remembered=minute,
         session_absolute=minute,
         lost_reply_window=minute,
     ) as world:

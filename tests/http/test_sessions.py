@@ -6,6 +6,7 @@ import pytest
 
 from doorward.options import Strategy
 from doorward.principal import Carrier
+from doorward.testing.cookie_client import Answer, CookieClient
 from tests.http.world import PASSWORD, World, a_world, sign_in
 
 pytestmark = pytest.mark.anyio
@@ -65,7 +66,7 @@ async def test_a_session_has_exactly_these_members(world: World) -> None:
     assert session == {
         "created_at": "2026-11-03T10:00:00.000Z",
         "last_seen_at": "2026-11-03T10:00:00.000Z",
-        "idle_expires_at": "2026-11-03T22:00:00.000Z",
+        "idle_expires_at": "2026-11-17T10:00:00.000Z",
         "expires_at": "2026-12-03T10:00:00.000Z",
         "label": "Laptop",
         "ip": "127.0.0.1",
@@ -77,11 +78,64 @@ async def test_a_session_has_exactly_these_members(world: World) -> None:
 
 
 async def test_the_session_cookie_has_its_attributes(session_world: World) -> None:
-    answer = await sign_in(session_world.client())
+    answer = await sign_in(session_world.client(), remember=True)
     (line,) = answer.values("set-cookie")
     value = "Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Lax"
     assert re.fullmatch(r"doorward_session=dws_[\w-]{32}; " + value, line)
     assert len(line.partition(";")[0]) < 100
+
+
+@pytest.mark.parametrize(("strategy", "cookie"), [("session", "doorward_session"), ("hybrid", "doorward_refresh")])
+@pytest.mark.parametrize(
+    ("remember", "idle", "age"), [(None, 43_200, None), (False, 43_200, None), (True, 1_209_600, 2_592_000)]
+)
+async def test_a_cookie_is_kept_beyond_the_browser_and_for_weeks_only_where_that_was_asked_for(
+    strategy: Strategy, cookie: str, *, remember: bool | None, idle: int, age: int | None
+) -> None:
+    async with a_world(strategy=strategy) as world:
+        await world.sign_up()
+        client = world.client()
+        answer = await sign_in(client, carrier="cookie", remember=remember)
+        (line,) = answer.values("set-cookie")
+        assert line.startswith(f"{cookie}=")
+        assert re.findall(r"Max-Age=(\d+)", line) == ([str(age)] if age else [])
+        world.clock.advance(idle - 1)
+        assert (await again(client, cookie)).status == 200
+        # The use has moved the end by as much as at the start.
+        world.clock.advance(idle - 1)
+        assert (await again(client, cookie)).status == 200
+        world.clock.advance(idle)
+        # 400 as RFC 6749 has it of a refresh token.
+        assert (await again(client, cookie)).status == (401 if strategy == "session" else 400)
+
+
+async def again(client: CookieClient, cookie: str) -> Answer:
+    """Use the session of a cookie."""
+    if cookie == "doorward_session":
+        return await client.get("/v1/sessions/current")
+    return await client.post("/v1/token", form={"grant_type": "refresh_token"})
+
+
+async def test_a_client_that_keeps_tokens_itself_is_remembered_without_asking(world: World) -> None:
+    client, body = await world.signed_in(carrier="token")
+    assert body["refresh_token_expires_in"] == 1_209_600
+    world.clock.advance(1_209_599)
+    form = {"grant_type": "refresh_token", "refresh_token": body["refresh_token"]}
+    answer = await client.post("/v1/token", form=form)
+    assert (answer.status, answer.json()["refresh_token_expires_in"]) == (200, 1_209_600)
+
+
+async def test_a_cookie_that_rotates_stays_one_of_the_browsers_window(world: World) -> None:
+    client, _ = await world.signed_in(carrier="cookie")
+    world.clock.advance(60)
+    answer = await again(client, "doorward_refresh")
+    (line,) = answer.values("set-cookie")
+    assert "Max-Age" not in line
+
+
+async def test_whether_to_remember_is_a_truth_and_nothing_else(world: World) -> None:
+    answer = await sign_in(world.client(), remember="yes")
+    assert (answer.status, answer.json()["errors"][0]["field"]) == (422, "remember")
 
 
 async def test_on_https_cookies_have_the_prefix() -> None:

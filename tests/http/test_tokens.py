@@ -33,7 +33,7 @@ async def test_a_refresh_token_in_the_body_is_answered_in_the_body(world: World)
 
 
 async def test_a_refresh_token_in_its_cookie_is_answered_in_its_cookie_alone(world: World) -> None:
-    client, _ = await world.signed_in(carrier="cookie")
+    client, _ = await world.signed_in(carrier="cookie", remember=True)
     old = client.cookies["doorward_refresh"]
     world.clock.advance(REST)
     answer = await refresh(client)

@@ -64,19 +64,18 @@ class World:
     async def make_admin(self, account_id: str) -> None:
         await self.auth.change_account(account_id, AccountChange(roles=("admin",)), actor=Actor())
 
-    async def signed_in(
-        self, email: str = "ada@example.com", *, carrier: str | None = None
-    ) -> tuple[CookieClient, Any]:
+    async def signed_in(self, email: str = "ada@example.com", **asked: Any) -> tuple[CookieClient, Any]:
         """A client that has signed in, and the body of the answer."""
         client = self.client()
-        answer = await sign_in(client, email, carrier=carrier)
+        answer = await sign_in(client, email, **asked)
         assert answer.status == 201, answer.body
         return client, answer.json()
 
 
-async def sign_in(client: CookieClient, email: str = "ada@example.com", *, carrier: str | None = None) -> Answer:
-    asked = {"carrier": carrier} if carrier else {}
-    return await client.post("/v1/sessions", json={"email": email, "password": PASSWORD, **asked})
+async def sign_in(client: CookieClient, email: str = "ada@example.com", **asked: Any) -> Answer:
+    """Sign in with further members of the body; None leaves one out."""
+    more = {name: value for name, value in asked.items() if value is not None}
+    return await client.post("/v1/sessions", json={"email": email, "password": PASSWORD, **more})
 
 
 @asynccontextmanager
@@ -91,7 +90,9 @@ async def a_world(
         "insecure_fast_hashing": True,
     }
     fixed.update(options)
-    auth = Doorward("memory:", secret="s" * 40, clock=clock, geo_database=geo_database, **fixed)
+    auth = Doorward(
+        "memory:", secret="the secret of a deployment in tests", clock=clock, geo_database=geo_database, **fixed
+    )
     app = DoorwardApp(auth, metrics=lambda: b"# none\n", pages=pages)
     world = World(auth=auth, clock=clock, app=app, bugs=bugs)
     logs = [logging.getLogger("doorward.http.api"), logging.getLogger("doorward.pages")]

@@ -98,7 +98,7 @@ async def test_forms_are_posted_and_say_what_password_managers_understand(world:
         for tag, said in page.tags:
             if tag == "form":
                 assert said["method"] == "post"
-            if tag == "input" and said.get("type") != "hidden":
+            if tag == "input" and said.get("type") not in {"hidden", "checkbox"}:
                 autocomplete.setdefault(str(said.get("name")), set()).add(str(said["autocomplete"]))
     assert autocomplete == {
         "email": {"username"},

@@ -91,7 +91,7 @@ async def test_a_stolen_copy_ends_the_session_and_nothing_is_shown_to_the_thief(
         world.clock.advance(31)
         await visitor.open("/sessions")
     page = await thief.open("/sessions")
-    assert page.address == "/sign-in?return_to=sessions&notice=session_over"
+    assert page.address == "/sign-in?return_to=sessions&notice=over_reuse"
     assert "ada@example.com" not in page.text
     assert (await visitor.open("/sessions")).address.startswith("/sign-in")
     # The other device stays.

@@ -10,10 +10,11 @@ from string import Formatter
 import pytest
 
 from doorward.authenticators import strength
-from doorward.errors import DoorwardError
+from doorward.errors import DoorwardError, WeakPassword
 from doorward.pages import mistakes
 from doorward.pages.appearance import Appearance
 from doorward.pages.languages import FALLBACK, choose_language, read_language
+from doorward.sessions.model import EndReason
 from tests.http.world import PASSWORD
 from tests.pages.visitor import EMAIL, Visitor, a_visited_world
 
@@ -52,6 +53,7 @@ def test_each_language_has_what_the_operations_say(code: str) -> None:
         *strength._BY_DICTIONARY.values(),
     }
     fields = {
+        WeakPassword.public,
         "Use at least {} characters.",
         "Use at most 256 characters.",
         "It has characters that are no text.",
@@ -68,6 +70,7 @@ def _all_errors(root: type[DoorwardError] = DoorwardError) -> list[type[Doorward
 
 def test_no_text_is_said_nowhere() -> None:
     codes = {f"error_{kind.code}" for kind in _all_errors()} | {"error_429", "error_503"}
+    codes |= {f"notice_over_{reason}" for reason in EndReason}
     for key in LANGUAGES[FALLBACK].texts:
         # Those for one and for several are asked for by what they have in common, as are those for fields and units.
         names = {key, re.sub(r"_(one|other)$|_ago_(one|other)$", "", key), re.sub(r"^(field|notice)_", "", key)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ class _Reader(HTMLParser):
         self._page.tags.append((tag, said))
         if tag == "form":
             self._page.forms.append(AForm(action=said["action"] or ""))
-        elif tag == "input" and said.get("name"):
+        elif tag == "input" and said.get("name") and (said.get("type") != "checkbox" or "checked" in said):
             self._page.forms[-1].fields[str(said["name"])] = said.get("value") or ""
         elif tag == "a":
             self._page.links.append(said["href"] or "")
@@ -114,6 +115,16 @@ class Visitor:
 
     async def sign_in(self, email: str = EMAIL, password: str = PASSWORD) -> APage:
         return await self.submit(await self.open("/sign-in"), "sign-in", email=email, password=password)
+
+
+def beside(page: APage, field: str) -> str:
+    """What describes an input to whoever does not see the page."""
+    tag = next(said for tag, said in page.tags if tag == "input" and said.get("name") == field)
+    assert tag["aria-invalid"] == "true"
+    described_by = (tag["aria-describedby"] or "").split()
+    found = re.search(rf'id="{described_by[0]}">(.*?)</div>', page.html, re.DOTALL)
+    assert found is not None
+    return found[1].replace("&#39;", "'")
 
 
 @asynccontextmanager

@@ -32,7 +32,7 @@ from tests.rotation.reference import SOUND, Reference, Rules
 from tests.rotation.world import Answer, Crash, Reply, Request, World, hold, secret_of
 
 GRACE, REST, WINDOW, IDLE = (timedelta(seconds=seconds) for seconds in (10, 30, 70, 43_200))
-POLICY = RefreshPolicy(grace=GRACE, rest=REST, window=WINDOW, idle=IDLE)
+POLICY = RefreshPolicy(grace=GRACE, rest=REST, window=WINDOW, idle=IDLE, idle_remembered=IDLE)
 WAY = GRACE / 2
 MOST_TURNS = WINDOW // REST
 """How often two holders may take over from each other: the window has room for so many recoveries."""

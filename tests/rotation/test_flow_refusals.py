@@ -75,12 +75,12 @@ async def test_the_refusal_says_why_the_session_is_over(auth: Doorward, clock: F
         case EndReason.ACCOUNT_DISABLED:
             await auth.change_account(account_id, AccountChange(disabled=True), actor=ACTOR)
         case EndReason.IDLE:
-            clock.move(auth.options.session_idle)
+            clock.move(auth.options.session_idle_remembered)
         case _:
-            while clock() + auth.options.session_idle / 2 < signed_in.session.expires_at:
-                clock.move(auth.options.session_idle / 2)
+            while clock() + auth.options.session_idle_remembered / 2 < signed_in.session.expires_at:
+                clock.move(auth.options.session_idle_remembered / 2)
                 text = next_token(await present(auth, text))
-            clock.move(auth.options.session_idle / 2)
+            clock.move(auth.options.session_idle_remembered / 2)
     row = await row_of(auth, signed_in)
     with pytest.raises(InvalidGrant) as refused:
         await present(auth, text)
@@ -170,7 +170,12 @@ async def test_a_retry_that_was_judged_within_the_grace_is_not_answered_after_it
 async def test_no_access_token_outlives_its_session(database: str, clock: FakeClock) -> None:
     ten_minutes = timedelta(minutes=10)
     async with opened_with_ada(
-        database, clock, session_idle=ten_minutes, session_absolute=ten_minutes, lost_reply_window=ten_minutes
+        database,
+        clock,
+        session_idle=ten_minutes,
+        session_idle_remembered=ten_minutes,
+        session_absolute=ten_minutes,
+        lost_reply_window=ten_minutes,
     ) as auth:
         signed_in = await sign_in(auth)
         ends = int(signed_in.session.expires_at.timestamp())

@@ -123,6 +123,8 @@ class Real:
             entropy=SeededEntropy(),
             heal_lost_writes=heal,
             lost_reply_window=POLICY.window,
+            session_idle=POLICY.idle,
+            session_idle_remembered=POLICY.idle_remembered,
             rate_limits=False,
             insecure_fast_hashing=True,
         )

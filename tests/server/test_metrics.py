@@ -46,6 +46,7 @@ def readings(**changes: Any) -> Readings:
         "readers_cut": 1,
         "hits": {"sessions": 10, "tokens": 20},
         "misses": {"sessions": 1, "tokens": 2},
+        "refused_credentials": {"admin": 3, "verifier": 0},
     }
     return Readings(**fields | changes)
 
@@ -58,6 +59,7 @@ def test_what_is_known_of_revocations_and_who_reads_it_is_shown_as_of_now() -> N
         "doorward_live_revocations 4.0", "doorward_revocations_staleness_seconds 0.25", "doorward_feed_readers 2.0",
         "doorward_feed_readers_cut_total 1.0", 'doorward_cache_lookups_total{cache="sessions",outcome="hit"} 10.0',
         'doorward_cache_lookups_total{cache="tokens",outcome="miss"} 2.0',
+        'doorward_refused_credentials_total{kind="admin"} 3.0',
     ):  # fmt: skip
         assert line in first, line
     again = text_of(metrics)
@@ -65,6 +67,19 @@ def test_what_is_known_of_revocations_and_who_reads_it_is_shown_as_of_now() -> N
     assert "doorward_feed_readers_cut_total 3.0" in again
     assert 'doorward_cache_lookups_total{cache="sessions",outcome="hit"} 15.0' in again
     assert 'doorward_cache_lookups_total{cache="tokens",outcome="hit"} 20.0' in again
+
+
+def test_requests_under_way_and_answers_of_503_by_their_cause_are_shown() -> None:
+    seen = [readings(), readings(in_flight=7, unavailable={("busy", "none"): 2, ("store_unavailable", "redis"): 1})]
+    metrics = Metrics(lambda: seen.pop(0))
+    assert "doorward_requests_in_flight 0.0" in text_of(metrics)
+    then = text_of(metrics)
+    for line in (
+        "doorward_requests_in_flight 7.0",
+        'doorward_unavailable_total{code="busy",dependency="none"} 2.0',
+        'doorward_unavailable_total{code="store_unavailable",dependency="redis"} 1.0',
+    ):
+        assert line in then, line
 
 
 def test_a_count_that_begins_anew_never_goes_back() -> None:

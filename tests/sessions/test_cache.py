@@ -107,6 +107,7 @@ async def test_it_is_remembered_until_its_use_is_to_be_written(
 async def test_it_is_never_remembered_past_its_own_end(clock: FakeClock) -> None:
     limits = {
         "session_idle": timedelta(seconds=60),
+        "session_idle_remembered": timedelta(seconds=60),
         "session_absolute": timedelta(seconds=70),
         "lost_reply_window": timedelta(0),
     }

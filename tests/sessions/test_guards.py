@@ -164,7 +164,11 @@ async def test_a_refresh_closes_nothing_and_neither_does_the_end_of_the_access_t
 async def test_a_session_that_runs_out_closes_its_connection(world: World) -> None:
     guard = await world.guarded()
     options = world.auth.options
-    lives_for = (options.access_lifetime if options.strategy == "jwt" else options.session_idle).total_seconds()
+    lives_for = {
+        "session": options.session_idle,
+        "jwt": options.access_lifetime,
+        "hybrid": options.session_idle_remembered,
+    }[options.strategy].total_seconds()
     world.pass_time(lives_for - 1)
     assert await settled(guard) is None
     world.pass_time(1)

@@ -83,7 +83,9 @@ async def test_who_introspects_a_token_has_seen_it(database: str, clock: FakeClo
 
 async def test_what_has_expired_or_whose_session_is_over_is_not_active(database: str, clock: FakeClock) -> None:
     idle = timedelta(seconds=60)
-    async with opened_with_ada(database, clock, session_idle=idle, lost_reply_window=idle) as auth:
+    async with opened_with_ada(
+        database, clock, session_idle=idle, session_idle_remembered=idle, lost_reply_window=idle
+    ) as auth:
         token = access_token(await deployments.sign_in(auth))
         assert (await auth.introspect(token))["active"] is True
         clock.move(idle)

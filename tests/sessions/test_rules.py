@@ -10,8 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorward.principal import Carrier
 from doorward.sessions.model import EndReason, NewSession, Session
-from doorward.sessions.rules import decide_idle_expiry, decide_standing, is_sighting_due
+from doorward.sessions.rules import (
+    decide_idle_expiry,
+    decide_idle_limit,
+    decide_remembered,
+    decide_standing,
+    is_sighting_due,
+)
 from doorward.testing import a_session, an_account
 
 TICK = timedelta(microseconds=1)
@@ -33,6 +40,19 @@ def a_row(**changes: Any) -> Session:
         ended_reason=None,
     )
     return replace(row, **changes)
+
+
+@pytest.mark.parametrize(
+    ("carrier", "asked", "remembered"),
+    [("cookie", False, False), ("cookie", True, True), ("token", False, True), ("token", True, True)],
+)
+def test_a_session_is_remembered_where_that_was_asked_for_or_a_client_keeps_tokens(
+    carrier: Carrier, *, asked: bool, remembered: bool
+) -> None:
+    assert decide_remembered(carrier, asked=asked) is remembered
+    row = a_row(carrier=carrier, remembered=asked)
+    weeks = timedelta(days=14)
+    assert decide_idle_limit(row, idle=IDLE, idle_remembered=weeks) == (weeks if remembered else IDLE)
 
 
 def test_a_session_within_its_limits_stands() -> None:

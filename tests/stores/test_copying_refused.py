@@ -14,6 +14,7 @@ from doorward.ports import Page
 from doorward.stores import is_postgres
 from doorward.stores.sql import copy_sides
 from doorward.stores.sql.copying import Pass, copy_database
+from doorward.stores.sql.migrations import HEAD
 from tests.stores.copies import (
     Make,
     copied,
@@ -159,8 +160,8 @@ async def test_another_revision_is_refused(
         with pytest.raises(DatabaseUnusable, match=says):
             copied(*to_postgres)
     finally:
-        mend = "UPDATE doorward_version SET version_num = '0001'"
-        run_sql(to_postgres[which], mend if revision else "INSERT INTO doorward_version VALUES ('0001')")
+        mend = f"UPDATE doorward_version SET version_num = '{HEAD}'"
+        run_sql(to_postgres[which], mend if revision else f"INSERT INTO doorward_version VALUES ('{HEAD}')")
 
 
 async def test_the_source_itself_is_refused_however_it_is_called(make: Make, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 SESSIONS = 12
 ROUNDS = 4
 _NOTHING = IDLE - IDLE
-RESTLESS = RefreshPolicy(grace=_NOTHING, rest=_NOTHING, window=_NOTHING, idle=IDLE)
+RESTLESS = RefreshPolicy(grace=_NOTHING, rest=_NOTHING, window=_NOTHING, idle=IDLE, idle_remembered=IDLE)
 """Each presentation may rotate at once."""
 
 

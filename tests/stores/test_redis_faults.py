@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
+from redis.exceptions import ConnectionError  # noqa: A004 -- Redis' own
 
 from doorward.accounts.model import AccountChange
 from doorward.audit.model import Action, AuditEvent
@@ -18,6 +20,8 @@ from doorward.errors import Busy, StoreUnavailable, Unavailable
 from doorward.rotation.model import Taken
 from doorward.sessions.model import AccountMoved, EndReason, Started
 from doorward.stores.redis import clients, connecting
+from doorward.stores.redis.port import Call
+from doorward.stores.redis.scripts import LOOK
 from doorward.stores.redis.sessions import row_name
 from doorward.stores.redis.store import RedisSessionStore
 from doorward.stores.redis.unavailable import RedisUnavailable
@@ -56,10 +60,11 @@ def failing() -> Iterator[ValkeyServer]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bounds are the same, and sooner reached."""
-    monkeypatch.setattr(clients, "OPERATION_TIMEOUT", timedelta(milliseconds=500))
-    monkeypatch.setattr(clients, "POOL_TIMEOUT", timedelta(milliseconds=150))
-    monkeypatch.setattr(connecting, "ANSWER_TIMEOUT", timedelta(milliseconds=100))
-    monkeypatch.setattr(connecting, "CONNECT_TIMEOUT", timedelta(milliseconds=100))
+    # Not so soon that a busy machine reaches them while the server is there.
+    monkeypatch.setattr(clients, "OPERATION_TIMEOUT", timedelta(milliseconds=1000))
+    monkeypatch.setattr(clients, "POOL_TIMEOUT", timedelta(milliseconds=300))
+    monkeypatch.setattr(connecting, "ANSWER_TIMEOUT", timedelta(milliseconds=300))
+    monkeypatch.setattr(connecting, "CONNECT_TIMEOUT", timedelta(milliseconds=300))
     monkeypatch.setattr(session_work, "LEFT_OVER_AFTER", timedelta(0))
 
 
@@ -111,7 +116,9 @@ async def test_a_server_that_is_away_is_an_answer_in_bounded_time_and_signs_nobo
     sqlite: str, failing: ValkeyServer, away: Callable[[], Any]
 ) -> None:
     options: dict[str, Any] = {"rate_limits": False, "insecure_fast_hashing": True}
-    async with Doorward(sqlite, secret="s" * 40, redis=failing.emptied(), **options) as auth:
+    async with Doorward(
+        sqlite, secret="the secret of a deployment in tests", redis=failing.emptied(), **options
+    ) as auth:
         await auth.sign_up(email=EMAIL, password=PASSWORD, actor=ACTOR)
         signed_in = await sign_in(auth)
         token = refresh_token(signed_in)
@@ -174,6 +181,26 @@ async def test_a_server_that_was_away_when_it_was_opened_is_opened_later(
     await come_back()
     await store.open()
     await store.ping()
+    await store.close()
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+async def test_a_store_that_is_closed_between_two_attempts_is_unavailable(
+    sqlite: str, failing: ValkeyServer, *, blocking: bool
+) -> None:
+    store = a_store(sqlite, failing.emptied(), blocking=blocking)
+    await store.open()
+    client = store._redis._client  # type: ignore[attr-defined]
+
+    def lose_the_connection(*_: Any, **__: Any) -> Any:
+        store._redis._client = None  # type: ignore[attr-defined]
+        raise ConnectionError("lost")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "execute_command", lose_the_connection)
+        with pytest.raises(StoreUnavailable, match="not open"):
+            await store._redis.call(Call(LOOK, "doorward:nothing", ("",)))
+    store._redis._client = client  # type: ignore[attr-defined]
     await store.close()
 
 
@@ -372,6 +399,22 @@ async def test_a_row_of_another_version_is_no_error_of_ours(store: RedisSessionS
         await store.session(session.key)
     with pytest.raises(StoreUnavailable):
         await store.rotate(presentation(session), POLICY, actor=SOMEBODY)
+
+
+@pytest.mark.parametrize(("carrier", "idle"), [("cookie", timedelta(hours=12)), ("token", timedelta(days=14))])
+async def test_a_row_from_before_sessions_were_remembered_goes_on_under_the_limit_of_its_carrier(
+    store: RedisSessionStore, failing: ValkeyServer, carrier: str, idle: timedelta
+) -> None:
+    await sign_up(store)
+    session = await start(store, carrier=carrier)
+    value = msgspec.msgpack.decode(failing.say("GET", row_name(session.key)))
+    failing.say("SET", row_name(session.key), msgspec.msgpack.encode(value[:-1]))
+    assert await row(store, session) == session
+    policy = replace(POLICY, idle=timedelta(hours=12), idle_remembered=timedelta(days=14))
+    taken = await store.rotate(presentation(session), policy, actor=SOMEBODY)
+    assert isinstance(taken, Taken)
+    assert taken.session == await row(store, session)
+    assert taken.session.idle_expires_at == taken.at + idle
 
 
 # A Cluster

@@ -82,7 +82,7 @@ async def test_a_failover_to_a_replica_that_lags_ends_again_what_had_ended(
     async with opened(sqlite, f"redis+sentinel://127.0.0.1:{sentinel.port}/one") as store:
         await sign_up(store)
         going_on, signed_out, disabled = [await start(store, number) for number in (1, 2, 3)]
-        primary.say("WAIT", 1, 10_000)
+        assert primary.say("WAIT", 1, 10_000) == 1
         # From here on the replica lags: it is not let in any more.
         primary.say("ACL", "SETUSER", "default", "-psync", "-sync")
         primary.say("CLIENT", "KILL", "TYPE", "replica")

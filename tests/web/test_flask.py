@@ -75,7 +75,11 @@ def pages() -> Iterator[FlaskClient]:
         if request.method == "GET":
             return "<form method=post>"
         try:
-            signed_in = auth.sign_in(email=request.form["email"], password=request.form["password"])
+            signed_in = auth.sign_in(
+                email=request.form["email"],
+                password=request.form["password"],
+                remember="remember" in request.form,
+            )
         except DoorwardError as refused:
             return refused.public, 401
         assert current_principal.session_id == signed_in.session.id
@@ -151,15 +155,19 @@ def test_a_page_that_needs_signing_in_leads_there_and_back(pages: FlaskClient) -
     form = {"data": PERSON, "headers": {"sec-fetch-site": "same-origin"}}
     answer = pages.post(str(asked.location), **form)
     assert answer.location == "/mine?tab=2"
-    assert re.search(
-        r"^doorward_session=\S+; Path=/; Max-Age=\d+; HttpOnly; Secure; SameSite=Lax$", answer.headers["set-cookie"]
-    )
+    assert re.search(r"^doorward_session=\S+; Path=/; HttpOnly; Secure; SameSite=Lax$", answer.headers["set-cookie"])
     assert answer.headers["cache-control"] == "no-store"
     assert pages.get("/mine").text == "ada@example.com"
     assert pages.post("/sign-out", headers={"sec-fetch-site": "same-origin"}).status_code == 302
     assert pages.get("/mine", headers=PAGE).status_code == 303
     assert pages.get("/mine").get_json()["code"] == "not_authenticated"  # who asks for no page is told
     assert pages.post("/mine", headers=PAGE).status_code == 401  # what was sent would be lost on the way
+
+
+def test_whoever_asks_to_stay_signed_in_has_a_cookie_that_is_kept(pages: FlaskClient) -> None:
+    data = {**PERSON, "remember": "on"}
+    answer = pages.post("/sign-in", data=data, headers={"sec-fetch-site": "same-origin"})
+    assert re.search(r"; Max-Age=\d+; ", answer.headers["set-cookie"])
 
 
 def test_signing_in_by_form_ends_what_was_in_the_browser_before(pages: FlaskClient) -> None:
@@ -262,13 +270,19 @@ def test_a_server_in_production_has_a_secret_and_nothing_lets_a_cookie_go_furthe
             Doorward().init_app(in_memory(Flask(__name__), **{f"DOORWARD_{name.upper()}": "None"}))
 
 
+def test_the_variables_of_a_kubernetes_service_are_no_settings() -> None:
+    app = in_memory(Flask(__name__), DOORWARD_SERVICE_HOST="10.0.0.1", DOORWARD_PORT="tcp://10.0.0.1:80")
+    Doorward().init_app(app)
+    assert doorward_of(app).options.strategy == "hybrid"
+
+
 def test_settings_are_read_as_they_are_written_in_python_and_in_an_environment() -> None:
     app = in_memory(
         Flask(__name__),
         DOORWARD_ACCESS_LIFETIME=120,
         DOORWARD_SESSION_IDLE=timedelta(hours=1),
         DOORWARD_SECRET=["the newer secret of this deployment", "the older secret of this deployment"],
-        DOORWARD_ADMIN_KEY="k" * 32,
+        DOORWARD_ADMIN_KEY="an-admin-key-that-nobody-guesses",
         DOORWARD_CORS_ORIGINS=["https://a.example"],
         DOORWARD_SIGNING_ALGORITHM="EdDSA",
     )
@@ -276,7 +290,7 @@ def test_settings_are_read_as_they_are_written_in_python_and_in_an_environment()
     options = doorward_of(app).options
     assert (options.access_lifetime, options.session_idle) == (timedelta(minutes=2), timedelta(hours=1))
     assert options.cors_origins == ("https://a.example",)
-    assert "k" * 32 not in repr(options)
+    assert "nobody-guesses" not in repr(options)
 
 
 def test_the_commands_work_on_the_apps_own_deployment(tmp_path: Path) -> None:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from doorward.accounts.hook import Fields, HookFailed, SignUp, SignUpStep
 from doorward.accounts.model import Account, AccountChange, ImportedAccount
-from doorward.accounts.rules import parse_email, parse_name, parse_roles
+from doorward.accounts.rules import parse_email, parse_name, parse_owner, parse_roles
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.imported import import_hash
 from doorward.authenticators.strength import judge_strength
 from doorward.deployment import Deployment
-from doorward.errors import EmailTaken, InvalidCredentials, NotFound, StoreUnavailable
+from doorward.errors import (
+    EmailTaken,
+    FieldError,
+    InvalidCredentials,
+    NotFound,
+    StoreUnavailable,
+    ValidationFailed,
+    WeakPassword,
+)
 from doorward.ports import Page
 from doorward.principal import Principal
 from doorward.secret import Secret
@@ -26,9 +35,19 @@ async def sign_up(
     password: Secret,
     name: str | None = None,
     roles: Sequence[str] = (),
+    fields: Fields | None = None,
     actor: Actor,
 ) -> Account:
     """Open an account.
+
+    Args:
+        deployment: where.
+        email: as it was typed.
+        password: as it was typed.
+        name: what to call the person.
+        roles: what the account is.
+        fields: for the deployment's hook, unchecked.
+        actor: who does it.
 
     Raises:
         EmailTaken: the address has one.
@@ -36,13 +55,21 @@ async def sign_up(
         ValidationFailed: the address, the name or the password will not do.
         RateLimited: too many from this address.
     """
-    address = parse_email(email)
-    name = parse_name(name)
+    address, name, wrong = parse_owner(email, name)
     granted = parse_roles(roles)
-    deployment.limits.before_sign_up(actor.origin.ip)
-    about = [address.address, *([name] if name else [])]
+    deployment.limits.before_sign_up(actor.origin)
+    about = [address.address if address else email, *([name] if name else [])]
     minimum = deployment.options.password_minimum
-    await deployment.hashing.run(lambda: judge_strength(password, about=about, minimum=minimum))
+    try:
+        await deployment.hashing.run(lambda: judge_strength(password, about=about, minimum=minimum))
+    except ValidationFailed as refused:
+        wrong += refused.errors
+    except WeakPassword as refused:
+        if not wrong:
+            raise
+        wrong += [FieldError(field="password", message=said) for said in (refused.public, *refused.advice)]
+    if wrong or address is None:
+        raise ValidationFailed(wrong)
     account = Account(
         id=new_identifier(deployment.entropy),
         email=address.address,
@@ -52,9 +79,20 @@ async def sign_up(
         roles=granted,
         created_at=await deployment.store.now(),
     )
-    if not await deployment.store.create_account(account, actor=actor):
+    try:
+        created = await deployment.store.create_account(account, actor=actor, step=_step(deployment, account, fields))
+    except HookFailed as failed:
+        raise failed.error from None
+    if not created:
         raise EmailTaken
     return account
+
+
+def _step(deployment: Deployment, account: Account, fields: Fields | None) -> SignUpStep | None:
+    hook = deployment.on_sign_up
+    if hook is None:
+        return None
+    return lambda connection: hook(SignUp(account=account, fields=dict(fields or {}), connection=connection))
 
 
 async def import_account(deployment: Deployment, imported: ImportedAccount, *, actor: Actor) -> Account:
@@ -117,7 +155,7 @@ async def change_password(
     """
     actor = Actor(name=principal.subject, origin=origin)
     account = await read_account(deployment, principal.subject)
-    deployment.limits.before_sign_in(origin.ip, account.email_key)
+    deployment.limits.before_sign_in(origin, account.email_key)
     if not await deployment.hashing.verify(current, account.password_hash):
         await deployment.store.record(
             AuditEvent(action=Action.PASSWORD_REFUSED, actor=actor, account=account.id, session=principal.session_id)
@@ -181,7 +219,7 @@ async def read_account(deployment: Deployment, account_id: str) -> Account:
 
 async def find_accounts(deployment: Deployment, page: Page, *, query: str = "") -> Sequence[Account]:
     """Accounts whose e-mail or name contains the query."""
-    return await deployment.store.accounts(page, query=query)
+    return await deployment.store.accounts(page, query=query.strip())
 
 
 async def change_account(deployment: Deployment, account_id: str, change: AccountChange, *, actor: Actor) -> Account:

@@ -52,7 +52,7 @@ def parse_email(text: str) -> Email:
     Addresses under ``.test``, ``.local`` and ``localhost`` are taken, for development and closed networks.
 
     Args:
-        text: as it was typed.
+        text: as it was typed; a space before or after it, which a keyboard or a copy adds, is removed.
 
     Raises:
         ValidationFailed: it is no address.
@@ -62,7 +62,7 @@ def parse_email(text: str) -> Email:
     from email_validator import EmailNotValidError
 
     try:
-        return _checked(text)
+        return _checked(text.strip())
     except EmailNotValidError:
         _refuse("email", "This is not an e-mail address.")
 
@@ -104,6 +104,25 @@ def parse_name(text: str | None) -> str | None:
         ValidationFailed: it has more than 100 characters, or some that are no text of one line.
     """
     return _line("name", text)
+
+
+def parse_owner(email: str, name: str | None) -> tuple[Email | None, str | None, list[FieldError]]:
+    """The address and the name of somebody who opens an account, and what is wrong with either.
+
+    Everything is judged, so that a form is sent once and not once for each mistake.
+    """
+    address: Email | None = None
+    called: str | None = None
+    wrong: list[FieldError] = []
+    try:
+        address = parse_email(email)
+    except ValidationFailed as refused:
+        wrong += refused.errors
+    try:
+        called = parse_name(name)
+    except ValidationFailed as refused:
+        wrong += refused.errors
+    return address, called, wrong
 
 
 def parse_label(text: str | None) -> str | None:

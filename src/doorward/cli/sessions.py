@@ -41,13 +41,14 @@ def list_sessions(
         print_json(SessionList(sessions=shown))
         return
     print_table(
-        ("id", "started", "last seen", "ends unless used", "strategy", "from", "by", "label"),
+        ("id", "started", "last seen", "ends unless used", "remembered", "strategy", "from", "by", "label"),
         [
             (
                 each.id,
                 time(each.created_at),
                 time(each.last_seen_at),
                 time(each.leaves_at),
+                "yes" if each.remembered else "no",
                 each.strategy,
                 each.origin.ip,
                 each.origin.user_agent,

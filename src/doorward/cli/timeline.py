@@ -18,7 +18,7 @@ CAUSES: Mapping[EndReason, str] = {
     EndReason.ACCOUNT_DISABLED: "the account was disabled",
     EndReason.SESSION_LIMIT: "the account had more sessions than it may have, and this was the oldest",
     EndReason.ADMIN: "an administrator ended it",
-    EndReason.IDLE: "it was not used for longer than session_idle",
+    EndReason.IDLE: "it was not used for longer than session_idle, or session_idle_remembered where it was remembered",
     EndReason.EXPIRED: "it had lived for session_absolute",
     EndReason.KEY_REVOKED: "the key that signed its tokens was revoked",
 }

@@ -184,5 +184,9 @@ def _is_address(host: str) -> bool:
 
 def is_loopback_origin(origin: str) -> bool:
     """Whether an origin is this machine."""
-    host = urlsplit(origin).hostname or ""
+    try:
+        host = urlsplit(origin).hostname or ""
+    except ValueError:
+        # Made of a Host header that names no host.
+        return False
     return host == "localhost" or host.endswith(".localhost") or (_is_address(host) and ip_address(host).is_loopback)

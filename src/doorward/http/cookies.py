@@ -22,14 +22,20 @@ def cookies_of(auth: Doorward, request: Request, session: Session, credentials: 
 
 
 def keep(auth: Doorward, request: Request, kind: CookieKind, value: Secret, session: Session) -> Header:
-    """Set a cookie that lives as long as the session can, idle or not: what is over says why it is."""
-    return keep_for(auth, request, kind, value, max(session.expires_at - auth.deployment.clock(), timedelta(0)))
+    """Set a cookie that lives as long as the session can, idle or not: what is over says why it is.
+
+    Where the session is not remembered, the cookie is gone when the browser closes.
+    """
+    left = max(session.expires_at - auth.deployment.clock(), timedelta(0))
+    return keep_for(auth, request, kind, value, left if session.remembered else None)
 
 
-def keep_for(auth: Doorward, request: Request, kind: CookieKind, value: Secret, lives_for: timedelta) -> Header:
-    """Set a cookie that lives so long."""
+def keep_for(auth: Doorward, request: Request, kind: CookieKind, value: Secret, lives_for: timedelta | None) -> Header:
+    """Set a cookie that lives so long; None: until the browser closes."""
     https = is_https(auth, request)
-    return "set-cookie", write_cookie(kind, value, lives_for=lives_for, https=https, secure=_secure(auth))
+    prefix = auth.options.cookie_prefix
+    line = write_cookie(kind, value, prefix=prefix, lives_for=lives_for, https=https, secure=_secure(auth))
+    return "set-cookie", line
 
 
 def clear_cookies(auth: Doorward, request: Request) -> list[Header]:
@@ -42,7 +48,8 @@ def clear_cookies(auth: Doorward, request: Request) -> list[Header]:
 
 def clear(auth: Doorward, request: Request, kind: CookieKind) -> Header:
     """Make the browser forget one cookie."""
-    return "set-cookie", write_deletion(kind, https=is_https(auth, request), secure=_secure(auth))
+    prefix, https = auth.options.cookie_prefix, is_https(auth, request)
+    return "set-cookie", write_deletion(kind, prefix=prefix, https=https, secure=_secure(auth))
 
 
 def _secure(auth: Doorward) -> bool:

@@ -10,6 +10,7 @@ from doorward.errors import ConfigurationError, CsrfFailed, Problem, Refusal
 from doorward.http.caller import all_cookies, authenticate_leaver, check_csrf
 from doorward.http.cookies import clear_cookies, cookies_of
 from doorward.http.message import Header, Request
+from doorward.http.proxies import watch
 from doorward.secret import Secret
 from doorward.sessions.model import SignedIn
 
@@ -21,7 +22,7 @@ NO_HANDLE = Problem(
 
 
 async def sign_in_by_form(
-    auth: Doorward, request: Request, *, email: str, password: Secret, label: str | None = None
+    auth: Doorward, request: Request, *, email: str, password: Secret, label: str | None = None, remember: bool = False
 ) -> tuple[SignedIn, Sequence[Header]]:
     """Start a session for whoever filled in a form; the headers go with the answer.
 
@@ -33,11 +34,13 @@ async def sign_in_by_form(
     if auth.options.strategy != "session":
         raise ConfigurationError([NO_HANDLE])
     check_csrf(auth, request, token_of=None)
+    watch.notice(request)
     signed_in = await auth.sign_in(
         email=email,
         password=password,
         carrier="cookie",
         label=label,
+        remember=remember,
         origin=request.origin,
         # Whatever was in this browser before ends: somebody may have planted it (session fixation).
         sent_along=all_cookies(auth, request),

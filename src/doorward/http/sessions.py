@@ -35,6 +35,7 @@ async def sign_in(auth: Doorward, call: Call[None, NewSession, None]) -> Respons
         password=call.body.password,
         carrier=call.body.carrier,
         label=call.body.label,
+        remember=call.body.remember,
         origin=call.origin,
         # Whatever was in this browser before ends: somebody may have planted it (session fixation).
         sent_along=all_cookies(auth, call.request),

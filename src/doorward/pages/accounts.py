@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from doorward.audit.model import Actor
-from doorward.errors import DoorwardError, InvalidCredentials
+from doorward.errors import DoorwardError, InvalidCredentials, Refusal
 from doorward.http import accounts as api_accounts
 from doorward.http import sessions as api_sessions
 from doorward.http.caller import all_cookies
 from doorward.http.message import Response
 from doorward.http.operation import Call
 from doorward.http.shapes import NewPassword, account_json
-from doorward.pages.mistakes import Mistakes, require
+from doorward.pages.mistakes import Mistakes, require, with_missing
 from doorward.pages.visit import Visit
 from doorward.pages.who import (
     SIGNED_OUT,
@@ -18,12 +20,25 @@ from doorward.pages.who import (
     authenticate_leaving,
     carrier_of,
     forget,
+    may_remember,
     page_token,
     remember,
 )
+from doorward.sessions.model import EndReason
 
-NOTICES = frozenset({"signed_out", "signed_up", "session_over"})
+_OVER = {reason.value: f"over_{reason.value}" for reason in EndReason}
+"""What the page for signing in says of a session that has ended, by the reason."""
+NOTICES = frozenset({"signed_out", "signed_up", "session_over", *_OVER.values()})
 """What the page for signing in can be asked to say: these and nothing else, whatever a link has in it."""
+
+
+_FIELDS = frozenset({"email", "password", "name"})
+_OWN = "fields."
+
+
+def notice_of(error: Refusal) -> str:
+    """The notice that says why somebody has to sign in again, where that is known."""
+    return _OVER.get(getattr(error, "reason", None) or "", "session_over")
 
 
 # Signing in
@@ -42,6 +57,8 @@ async def show_sign_in(visit: Visit) -> Response:
 async def sign_in(visit: Visit) -> Response:
     try:
         visit.check_form()
+        if not visit.keeps_cookies:
+            return _sign_in_form(visit, visit.no_cookie())
         require(visit.form, "email", "password")
         await _start_session(visit)
     except DoorwardError as error:
@@ -55,6 +72,7 @@ async def _start_session(visit: Visit) -> None:
         email=visit.form["email"],
         password=visit.secret("password"),
         carrier=carrier_of(visit),
+        remember=_asks_to_remember(visit),
         origin=visit.request.origin,
         # Whatever was in this browser before ends: somebody may have planted it (session fixation).
         sent_along=all_cookies(visit.auth, visit.request),
@@ -62,6 +80,10 @@ async def _start_session(visit: Visit) -> None:
     if before is not None:
         await visit.auth.revoke(before, origin=visit.request.origin)
     remember(visit, signed_in)
+
+
+def _asks_to_remember(visit: Visit) -> bool:
+    return visit.form.get("remember") == "on"
 
 
 def _sign_in_form(visit: Visit, mistakes: Mistakes | None = None) -> Response:
@@ -73,6 +95,9 @@ def _sign_in_form(visit: Visit, mistakes: Mistakes | None = None) -> Response:
         mistakes=mistakes,
         notice=notice if notice in NOTICES and mistakes is None else None,
         email=visit.form.get("email", ""),
+        may_remember=may_remember(visit),
+        remember=_asks_to_remember(visit),
+        sign_up_is_open=visit.auth.options.sign_up == "open",
     )
 
 
@@ -80,27 +105,43 @@ def _sign_in_form(visit: Visit, mistakes: Mistakes | None = None) -> Response:
 
 
 async def show_sign_up(visit: Visit) -> Response:
+    api_accounts.require_open_sign_up(visit.auth)
     return _sign_up_form(visit)
 
 
 async def sign_up(visit: Visit) -> Response:
+    api_accounts.require_open_sign_up(visit.auth)
     try:
         visit.check_form()
-        require(visit.form, "email", "password")
+        if not visit.keeps_cookies:
+            return _sign_up_form(visit, visit.no_cookie())
         await visit.auth.sign_up(
-            email=visit.form["email"],
+            email=visit.form.get("email", ""),
             password=visit.secret("password"),
             name=visit.form.get("name"),
+            fields=_own_fields(visit),
             actor=Actor(origin=visit.request.origin),
         )
     except DoorwardError as error:
-        return _sign_up_form(visit, visit.note(error))
+        mistakes = with_missing(visit.note(error), visit.form, visit.language, "email", "password")
+        return _sign_up_form(visit, _with_own_mistakes(mistakes))
     try:
         await _start_session(visit)
     except DoorwardError:
         # The account is there, and nobody shall be told otherwise.
         return visit.redirect(visit.link("sign-in", notice="signed_up"))
     return visit.onward()
+
+
+def _own_fields(visit: Visit) -> dict[str, str]:
+    """The inputs of the application's own template whose names begin with ``fields.``."""
+    return {name.removeprefix(_OWN): value for name, value in visit.form.items() if name.startswith(_OWN)}
+
+
+def _with_own_mistakes(mistakes: Mistakes) -> Mistakes:
+    """Mistakes in fields that our template has no place for, said of the form as a whole."""
+    own = [text for name, texts in mistakes.fields.items() if name not in _FIELDS for text in texts]
+    return replace(mistakes, general=" ".join(own)) if own and mistakes.general is None else mistakes
 
 
 def _sign_up_form(visit: Visit, mistakes: Mistakes | None = None) -> Response:
@@ -111,6 +152,9 @@ def _sign_up_form(visit: Visit, mistakes: Mistakes | None = None) -> Response:
         mistakes=mistakes,
         email=visit.form.get("email", ""),
         display_name=visit.form.get("name", ""),
+        may_remember=may_remember(visit),
+        remember=_asks_to_remember(visit),
+        fields=_own_fields(visit),
     )
 
 
@@ -136,6 +180,7 @@ async def sign_out(visit: Visit) -> Response:
         return visit.redirect(visit.link("sign-in"))
     forget(visit)
     visit.keep_cookies_of(answer)
+    visit.clear_pages_in_memory()
     if visit.return_to is not None:
         return visit.onward()
     return visit.redirect(visit.link("sign-in", notice="signed_out"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from doorward.errors import (
     DoorwardError,
@@ -42,6 +42,24 @@ def require(form: Mapping[str, str], *names: str) -> None:
     empty = [name for name in names if not form.get(name)]
     if empty:
         raise ValidationFailed([FieldError(field=name, message=f"missing_{name}") for name in empty])
+
+
+def with_missing(mistakes: Mistakes, form: Mapping[str, str], t: Language, *names: str) -> Mistakes:
+    """What is wrong, where of an empty field no more is said than that it is empty."""
+    missing = {name: [t(f"missing_{name}")] for name in names if not form.get(name)}
+    return replace(mistakes, fields={**mistakes.fields, **missing}) if mistakes.fields else mistakes
+
+
+def no_cookie(*, t: Language, is_kept_out: bool, is_here: bool) -> Mistakes:
+    """What a form says where the browser did not bring back the cookie that came with the page.
+
+    Args:
+        t: the language.
+        is_kept_out: whether browsers keep no cookie of ours at such an address, since it is one of plain HTTP.
+        is_here: whether the server runs on the visitor's own machine, where most browsers do.
+    """
+    which = ("error_no_cookie_here" if is_here else "error_no_cookie_http") if is_kept_out else "error_no_cookie"
+    return Mistakes(status=422, general=t(which))
 
 
 def mistakes_of(error: DoorwardError, t: Language, *, judged: str) -> Mistakes:

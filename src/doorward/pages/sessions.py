@@ -16,6 +16,8 @@ from doorward.pages.visit import Visit
 from doorward.pages.who import authenticate, forget
 from doorward.sessions.model import Session
 
+_SHOWN_AT_ONCE = 8
+"""How many sessions are in sight; the rest can be unfolded."""
 NOTICES = frozenset({"session_ended", "others_ended", "password_changed"})
 
 
@@ -68,6 +70,7 @@ async def show_sessions(visit: Visit) -> Response:
         account=account_json(account),
         # The one that asks first; the others as they come, the newest first.
         sessions=sorted(shown, key=lambda each: not each.is_current),
+        most=_SHOWN_AT_ONCE,
         notice=notice if notice in NOTICES else None,
     )
 
@@ -107,6 +110,7 @@ async def end_session(visit: Visit) -> Response:
     visit.keep_cookies_of(answer)
     if call.path["id"] == principal.session_id:
         forget(visit)
+        visit.clear_pages_in_memory()
         return visit.redirect(visit.link("sign-in", notice="signed_out"))
     return visit.redirect(visit.link("sessions", notice="session_ended"))
 

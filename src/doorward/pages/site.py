@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 from doorward.doorward import Doorward
 from doorward.errors import ConfigurationError, DoorwardError, NotAuthenticated, Problem, TooEarly
+from doorward.http.admission import Admission
 from doorward.http.errors import MethodNotAllowed
 from doorward.http.message import Header, Request, Response, seconds_to_wait
 from doorward.http.problems import InternalError
@@ -24,6 +25,8 @@ _log = logging.getLogger(__name__)
 Handler = Callable[[Visit], Awaitable[Response]]
 
 _ASSETS = "/assets/"
+_UNKNOWN = "page_unknown"
+_NOT_FOR_PEOPLE = ("/v1/", "/.well-known/", _ASSETS)
 _KEPT_FOR_GOOD = ("cache-control", "public, max-age=31536000, immutable")
 _KEPT_FOR_NOW = ("cache-control", "public, max-age=300")
 _HERE = "here"
@@ -98,24 +101,32 @@ class Pages:
             raise ConfigurationError(problems)
         self._site = Site(name=name, appearance=Appearance(folder), origins=frozenset(return_to))
 
-    def find(self, path: str) -> str | None:
-        """The id of the page at a path, or None."""
-        route = _ROUTES.get(path)
+    def find(self, request: Request) -> str | None:
+        """The id of the page that answers a request, or None.
+
+        A person who asks for an address that does not exist is answered with a page; programs get the API's answer.
+        """
+        route = _ROUTES.get(request.path)
         if route is not None:
             return route.id
-        return "page_asset" if path.removeprefix(_ASSETS) in self._site.appearance.assets else None
+        if request.path.removeprefix(_ASSETS) in self._site.appearance.assets:
+            return "page_asset"
+        return _UNKNOWN if _is_person_lost(request) else None
 
-    async def answer(self, auth: Doorward, request: Request) -> Response:
-        """The page at a path that ``find`` knows; whatever happens, it is one."""
+    async def answer(self, auth: Doorward, request: Request, admission: Admission) -> Response:
+        """The page for a request that ``find`` knows; whatever happens, it is one."""
         route = _ROUTES.get(request.path)
-        if route is None:
+        if route is None and request.path.removeprefix(_ASSETS) in self._site.appearance.assets:
             return self._asset(request)
         visit = open_visit(self._site, auth, request)
+        if route is None:
+            return visit.show("not_found.html", status=404, sign_up_is_open=auth.options.sign_up == "open")
         try:
-            if not auth.is_open:
-                await auth.open()
-            visit = read_visit(visit)
-            response = await _handle(route, visit)
+            async with admission.answering(auth):
+                if not auth.is_open:
+                    await auth.open()
+                visit = read_visit(visit)
+                response = await _handle(route, visit)
         except DoorwardError as error:
             response = _refusal(visit, error)
         except Exception:  # noqa: BLE001 -- no input may end without an answer
@@ -132,6 +143,15 @@ class Pages:
         return Response(status=200, headers=(("content-type", asset.media_type), kept), body=asset.content)
 
 
+def _is_person_lost(request: Request) -> bool:
+    """Whether somebody has opened an address in a browser that belongs neither to the pages nor to the API."""
+    return (
+        request.method in {"GET", "HEAD"}
+        and "text/html" in request.headers.get("accept", "")
+        and not request.path.startswith(_NOT_FOR_PEOPLE)
+    )
+
+
 async def _handle(route: Route, visit: Visit) -> Response:
     handler = {"GET": route.get, "HEAD": route.get, "POST": route.post}.get(visit.request.method)
     if handler is None:
@@ -143,7 +163,7 @@ async def _handle(route: Route, visit: Visit) -> Response:
     except SIGNED_OUT as error:
         page = visit.request.path.removeprefix("/")
         back = {"return_to": page if page in PLACES else PLACES[0]}
-        notice = {} if isinstance(error, NotAuthenticated) else {"notice": "session_over"}
+        notice = {} if isinstance(error, NotAuthenticated) else {"notice": accounts.notice_of(error)}
         return visit.redirect(visit.link("sign-in", **back, **notice))
 
 

@@ -6,33 +6,35 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from doorward.doorward import Doorward
 from doorward.errors import ConflictingCredentials, DoorwardError
+from doorward.http.another_origin import is_loopback_origin
 from doorward.http.bodies import read_form
-from doorward.http.caller import check_csrf, the_cookie
+from doorward.http.caller import check_csrf, is_https, the_cookie
 from doorward.http.cookies import keep_for
+from doorward.http.csrf import origin_of
 from doorward.http.errors import BodyTooLarge
 from doorward.http.message import Header, Request, Response
 from doorward.http.refusals import RefusalLog
 from doorward.pages.appearance import Appearance
 from doorward.pages.languages import Language, choose_language
-from doorward.pages.mistakes import Mistakes, mistakes_of
+from doorward.pages.mistakes import Mistakes, mistakes_of, no_cookie
 from doorward.pages.return_to import ReturnTo, parse_return_to
 from doorward.secret import Secret
 from doorward.wire.base64url import encode
 from doorward.wire.cookies import FORM_COOKIE
 
 TOKEN_FIELD = "csrf_token"  # noqa: S105 -- the name of a field
+NO_SCRIPT_FIELD = "no_script"
+"""What a form has where the browser runs no script."""
 PLACES = ("sessions", "change-password")
 """Our pages that somebody may be sent to after signing in."""
 
 _NONCE = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
 _NONCE_BYTES = 16
-_FORM_LIVES_FOR = timedelta(days=1)
 _MOST_PARAMETERS = 32
 
 _refusals = RefusalLog(logging.getLogger(__name__))
@@ -75,7 +77,8 @@ class Visit:
         language: that it is answered in.
         return_to: where it leads, or None for our own pages.
         nonce: what forms are made for before anybody has signed in.
-        cookies: that go out with whatever is answered.
+        has_form_cookie: whether the browser has brought back the cookie that came with the page.
+        cookies: that go out with whatever is answered, and other headers.
     """
 
     site: Site
@@ -86,6 +89,7 @@ class Visit:
     language: Language
     return_to: ReturnTo | None
     nonce: str = field(repr=False)
+    has_form_cookie: bool = False
     cookies: list[Header] = field(default_factory=list, repr=False)
 
     def secret(self, name: str) -> Secret:
@@ -101,17 +105,42 @@ class Visit:
         _refusals.say(f"page {self.request.path}", error)
         return mistakes_of(error, self.language, judged=judged)
 
+    @property
+    def keeps_cookies(self) -> bool:
+        """Whether the browser keeps cookies, as far as a form tells; a form on another origin's page tells nothing."""
+        return self.has_form_cookie or self.request.headers.get("origin") in self.auth.options.cors_origins
+
+    def no_cookie(self) -> Mistakes:
+        """What a form says that came without the cookie of its page."""
+        plain = not is_https(self.auth, self.request) and not self.auth.options.insecure_cookies_over_http
+        is_here = is_loopback_origin(origin_of("http", self.request.host))
+        return no_cookie(t=self.language, is_kept_out=plain, is_here=is_here)
+
     def link(self, page: str, **more: str) -> str:
         """The address of a page of ours, relative: it holds wherever we are mounted.  It leads on to the same place."""
         parameters = {"lang": self.language.code} if self.query.get("lang") == self.language.code else {}
         if self.return_to is not None and page not in PLACES:
             parameters["return_to"] = self.return_to.address
         parameters |= more
-        return f"{page}?{urlencode(parameters, quote_via=quote)}" if parameters else page
+        query = f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
+        return f"{self.up}{page}{query}"
+
+    @property
+    def up(self) -> str:
+        """What leads from the address of the request to the pages."""
+        return "../" * (self.request.path.count("/") - 1)
 
     def keep_cookies_of(self, answer: Response) -> None:
         """Hand on the cookies that an operation of the API has set."""
         self.cookies.extend(("set-cookie", value) for value in answer.values("set-cookie"))
+
+    def clear_pages_in_memory(self) -> None:
+        """Make a browser that runs no script forget the pages that it keeps in memory for going back.
+
+        Where a script runs, the pages see to that themselves.  With a large cache this takes Chromium seconds.
+        """
+        if NO_SCRIPT_FIELD in self.form:
+            self.cookies.append(("clear-site-data", '"cache"'))
 
     def redirect(self, address: str) -> Response:
         """Send the visitor on, with GET: what was posted is not posted again by going back or reloading."""
@@ -153,7 +182,7 @@ class Visit:
                 "t": self.language,
                 "languages": self._language_links(),
                 "name": self.site.name,
-                "asset": appearance.address_of,
+                "asset": lambda asset: f"{self.up}{appearance.address_of(asset)}",
                 "logo": appearance.logo,
                 "theme": appearance.theme,
                 "link": self.link,
@@ -227,11 +256,13 @@ def read_visit(visit: Visit) -> Visit:
     if request.too_large:
         raise BodyTooLarge
     form = read_form(request) if request.method == "POST" else {}
-    nonce = _nonce_of(auth, request)
+    nonce, brought = _nonce_of(auth, request)
     if nonce is None:
         nonce = encode(auth.deployment.entropy(_NONCE_BYTES))
-        visit.cookies.append(keep_for(auth, request, FORM_COOKIE, Secret(nonce), _FORM_LIVES_FOR))
-    return replace(visit, request=_as_call(request, form.get(TOKEN_FIELD)), form=form, nonce=nonce)
+        # For as long as the page may be open: whoever sends its form without the cookie has a browser that kept none.
+        visit.cookies.append(keep_for(auth, request, FORM_COOKIE, Secret(nonce), None))
+    call = _as_call(request, form.get(TOKEN_FIELD))
+    return replace(visit, request=call, form=form, nonce=nonce, has_form_cookie=brought)
 
 
 def _form(nonce: str) -> str:
@@ -239,12 +270,14 @@ def _form(nonce: str) -> str:
     return f"form:{nonce}"
 
 
-def _nonce_of(auth: Doorward, request: Request) -> str | None:
+def _nonce_of(auth: Doorward, request: Request) -> tuple[str | None, bool]:
+    """The nonce that the browser brought, if it can be used, and whether it brought any."""
     try:
         cookie = the_cookie(auth, request, FORM_COOKIE)
     except ConflictingCredentials:
-        return None
-    return cookie.reveal() if cookie is not None and _NONCE.fullmatch(cookie.reveal()) else None
+        return None, True
+    is_usable = cookie is not None and _NONCE.fullmatch(cookie.reveal()) is not None
+    return (cookie.reveal() if cookie is not None and is_usable else None), cookie is not None
 
 
 def _as_call(request: Request, token: str | None) -> Request:

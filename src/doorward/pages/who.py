@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from doorward.errors import InvalidGrant, InvalidToken, NotAuthenticated, Refusal, SessionEnded
 from doorward.http.caller import Leaver, authenticate_leaver, authenticate_request, check_csrf, the_cookie
-from doorward.http.cookies import clear, cookies_of, keep
+from doorward.http.cookies import clear, cookies_of, keep_for
 from doorward.pages.visit import Visit
 from doorward.principal import Carrier, Principal
 from doorward.secret import Secret
@@ -82,13 +82,19 @@ def carrier_of(visit: Visit) -> Carrier:
     return "cookie" if "cookie" in carriers else carriers[0]
 
 
+def may_remember(visit: Visit) -> bool:
+    """Whether a session that is started at a page can outlive the browser's window; an access token alone cannot."""
+    return carrier_of(visit) == "cookie"
+
+
 def remember(visit: Visit, signed_in: SignedIn) -> None:
     """Hand the browser what it is recognised by from now on."""
     session, credentials = signed_in.session, signed_in.credentials
     if session.carrier == "cookie":
         visit.cookies.extend(cookies_of(visit.auth, visit.request, session, credentials))
     elif credentials.access_token is not None:
-        visit.cookies.append(keep(visit.auth, visit.request, PAGE_COOKIE, credentials.access_token.text, session))
+        # It is good for as long as the access token, and not remembered any longer than the browser's window.
+        visit.cookies.append(keep_for(visit.auth, visit.request, PAGE_COOKIE, credentials.access_token.text, None))
 
 
 def page_token(visit: Visit) -> Secret | None:

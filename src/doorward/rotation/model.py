@@ -34,7 +34,8 @@ class RefreshPolicy:
         grace: how long the predecessor may be presented again.
         rest: how long a generation lives before it may rotate.
         window: how long a lost reply can be made good.
-        idle: how long a session lives unused.
+        idle: how long a session lives unused that is not remembered.
+        idle_remembered: how long one lives unused that is.
         heal_lost_writes: whether a token newer than the store is taken, once a session and store.
     """
 
@@ -42,6 +43,7 @@ class RefreshPolicy:
     rest: timedelta
     window: timedelta
     idle: timedelta
+    idle_remembered: timedelta
     heal_lost_writes: bool = False
 
 

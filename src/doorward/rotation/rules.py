@@ -22,7 +22,7 @@ from doorward.rotation.model import (
     Wait,
 )
 from doorward.sessions.model import Session
-from doorward.sessions.rules import decide_idle_expiry, decide_standing, is_held
+from doorward.sessions.rules import decide_idle_expiry, decide_idle_limit, decide_standing, is_held
 
 
 def decide_refresh(
@@ -138,10 +138,11 @@ def next_generation(session: Session, presented: Presentation, *, now: datetime,
 
 
 def _used(session: Session, *, now: datetime, policy: RefreshPolicy) -> Session:
+    idle = decide_idle_limit(session, idle=policy.idle, idle_remembered=policy.idle_remembered)
     return replace(
         session,
         last_seen_at=max(session.last_seen_at, now),
-        idle_expires_at=decide_idle_expiry(session, now=now, idle=policy.idle),
+        idle_expires_at=decide_idle_expiry(session, now=now, idle=idle),
     )
 
 

@@ -74,14 +74,14 @@ async def authenticate_handle(deployment: Deployment, text: Secret) -> Principal
         session, account = standing(await deployment.store.session(handle.key))
     if session.strategy != "session":
         raise NotAuthenticated(detail="the cookie is of a session that is not carried by a handle")
-    if is_sighting_due(session, now=seen.at, idle=deployment.options.session_idle):
-        await _touch(deployment, session)
+    idle = deployment.idle_limit(session)
+    if is_sighting_due(session, now=seen.at, idle=idle):
+        await _touch(deployment, session, idle=idle)
         session = replace(session, last_seen_at=seen.at)
     principal = _principal(deployment, session, account)
     if deployment.watches():
-        idle, seen_at = deployment.options.session_idle, seen.at
         found = remembered_session(
-            principal, session, account, seconds=seconds, ticks=ticks, seen_at=seen_at, idle=idle
+            principal, session, account, seconds=seconds, ticks=ticks, seen_at=seen.at, idle=idle
         )
         cookies.keep(text.reveal(), found, among=cookies.young)
     return principal
@@ -103,12 +103,15 @@ async def end_revived(deployment: Deployment, session: Session) -> None:
         _log.error("the store has lost writes: session %s had ended, and is ended again", session.id)
 
 
-async def _touch(deployment: Deployment, session: Session) -> None:
-    try:
-        await deployment.store.touch(session.key, idle=deployment.options.session_idle)
-    except Unavailable as error:
+async def _touch(deployment: Deployment, session: Session, *, idle: timedelta) -> None:
+    async def write() -> None:
+        await deployment.store.touch(session.key, idle=idle)
+
+    def failed(error: Unavailable) -> None:
         # The session has been read and stands: a disk that is full signs nobody out.
         _log.warning("the use of session %s is not noted: %s", session.id, error.detail)
+
+    await deployment.background.run(write, failed=failed)
 
 
 def standing(seen: Sighting) -> tuple[Session, Owner]:
@@ -162,18 +165,23 @@ async def authenticate_token(deployment: Deployment, text: Secret) -> Principal:
 async def acknowledge(deployment: Deployment, session_id: str, generation: int) -> None:
     """Note that a generation has been seen: the reply that carried it arrived, so its predecessor is spent for good.
 
-    Once a generation and process.  A store that does not answer is asked again later and keeps nobody out meanwhile.
+    Once a generation and process, in the background.  A store that does not answer is asked again later and keeps
+    nobody out meanwhile.
     """
-    seconds = deployment.seconds()
-    if deployment.desk.is_acknowledged(session_id, generation, seconds=seconds):
+    desk, seconds = deployment.desk, deployment.seconds()
+    if desk.is_acknowledged(session_id, generation, seconds=seconds):
         return
-    try:
+    # Before the write: whoever comes meanwhile does not start another.
+    desk.note_acknowledged(session_id, generation, until=seconds + _ASK_AGAIN_AFTER.total_seconds())
+
+    async def write() -> None:
         await deployment.store.acknowledge(session_id, generation)
-    except Unavailable as error:
+        desk.note_acknowledged(session_id, generation)
+
+    def failed(error: Unavailable) -> None:
         _log.warning("generation %s of session %s is not noted as seen yet: %s", generation, session_id, error.detail)
-        deployment.desk.note_acknowledged(session_id, generation, until=seconds + _ASK_AGAIN_AFTER.total_seconds())
-    else:
-        deployment.desk.note_acknowledged(session_id, generation)
+
+    await deployment.background.run(write, failed=failed)
 
 
 def verify_token(deployment: Deployment, text: Secret) -> Verified:

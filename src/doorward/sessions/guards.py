@@ -128,8 +128,12 @@ class Guards:
 
     def _finish(self, guard: Guard, why: DoorwardError) -> None:
         self.end(guard)
-        if not guard.over.done():
-            guard.over.set_result(why)
+        loop = guard.over.get_loop()
+        if loop is _running_loop():
+            _settle(guard.over, why)
+        elif not loop.is_closed():
+            # An application's tests may call from a loop of their own.
+            loop.call_soon_threadsafe(_settle, guard.over, why)
 
     # What is told
 
@@ -227,3 +231,15 @@ def _remove(index: dict[str, set[Guard]], name: str, guard: Guard) -> None:
     of_one.discard(guard)
     if not of_one:
         index.pop(name, None)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _settle(over: asyncio.Future[DoorwardError], why: DoorwardError) -> None:
+    if not over.done():
+        over.set_result(why)

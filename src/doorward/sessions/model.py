@@ -61,6 +61,7 @@ class Session:
         label: what its owner calls it, or None.
         origin: where it was started from.
         methods: how the subject proved itself (RFC 8176).
+        remembered: whether it outlives the browser's window: its owner asked for that, or a client keeps tokens.
     """
 
     key: int = field(repr=False)
@@ -91,6 +92,7 @@ class Session:
     label: str | None = None
     origin: Origin = Origin()
     methods: tuple[str, ...] = ()
+    remembered: bool = False
 
     @property
     def leaves_at(self) -> datetime:
@@ -116,6 +118,7 @@ class NewSession:
     label: str | None
     origin: Origin
     methods: tuple[str, ...]
+    remembered: bool = False
 
     def begun(self, *, at: datetime) -> Session:
         """The row, started at an instant of the store's clock."""
@@ -138,6 +141,7 @@ class NewSession:
             label=self.label,
             origin=self.origin,
             methods=self.methods,
+            remembered=self.remembered,
         )
 
 

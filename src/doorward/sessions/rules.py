@@ -29,6 +29,30 @@ def decide_carrier(strategy: Strategy, asked: Carrier | None) -> Carrier:
     return asked or possible[0]
 
 
+def decide_remembered(carrier: Carrier, *, asked: bool) -> bool:
+    """Decide whether a session outlives the browser's window.
+
+    A client that keeps tokens has no window.  A row that an older version of Doorward wrote does not say that it is
+    remembered, so this rule is applied to rows, too.
+
+    Args:
+        carrier: how the session travels.
+        asked: whether its owner asked to stay signed in, or what the row says.
+    """
+    return asked or carrier == "token"
+
+
+def decide_idle_limit(session: Session, *, idle: timedelta, idle_remembered: timedelta) -> timedelta:
+    """Decide for how long a session may be left unused.
+
+    Args:
+        session: the row.
+        idle: the limit of a session that is not remembered.
+        idle_remembered: the limit of one that is.
+    """
+    return idle_remembered if decide_remembered(session.carrier, asked=session.remembered) else idle
+
+
 def is_held(session: Session, secret_hash: bytes) -> bool:
     """Decide whether whoever presents a secret of this hash holds the session; in constant time.
 

@@ -30,7 +30,7 @@ from doorward.sessions.model import (
     Session,
     SignedIn,
 )
-from doorward.sessions.rules import decide_carrier, is_held
+from doorward.sessions.rules import decide_carrier, decide_remembered, is_held
 from doorward.tokens.statuses import take_number
 from doorward.wire.handle import SECRET_BYTES, Handle, hash_secret, parse_handle, write_handle
 from doorward.wire.identifiers import new_identifier
@@ -49,6 +49,7 @@ async def sign_in(
     password: Secret,
     carrier: Carrier | None = None,
     label: str | None = None,
+    remember: bool = False,
     origin: Origin,
     sent_along: Sequence[Secret] = (),
 ) -> SignedIn:
@@ -60,6 +61,7 @@ async def sign_in(
         password: as it was typed.
         carrier: how the session travels; None for the strategy's default.
         label: what its owner calls it.
+        remember: whether its owner asked to stay signed in when the browser closes.
         origin: where the request comes from.
         sent_along: handles and refresh tokens that came with the request: what they name ends, so that a session
             which somebody planted in this browser is not carried on (session fixation).
@@ -76,7 +78,14 @@ async def sign_in(
     for _ in range(_ROUNDS):
         account = await _authenticate_password(deployment, typed, password, origin=origin)
         started = await _start(
-            deployment, account, chosen, label=label, origin=origin, replaces=replaces, methods=("pwd",)
+            deployment,
+            account,
+            chosen,
+            label=label,
+            remember=remember,
+            origin=origin,
+            replaces=replaces,
+            methods=("pwd",),
         )
         if started is not None:
             return started
@@ -99,6 +108,7 @@ async def start_session(
     deployment: Deployment,
     account: Account,
     *,
+    remember: bool = False,
     origin: Origin,
     sent_along: Sequence[Secret] = (),
     methods: Sequence[str] = (),
@@ -108,6 +118,7 @@ async def start_session(
     Args:
         deployment: where.
         account: as it was read when that was found.
+        remember: as for ``sign_in``.
         origin: where the request comes from.
         sent_along: as for ``sign_in``.
         methods: how the owner proved it, RFC 8176 values.
@@ -121,7 +132,14 @@ async def start_session(
     chosen = decide_carrier(deployment.options.strategy, None)
     replaces = [key for text in sent_along if (key := await _live_key(deployment, text)) is not None]
     started = await _start(
-        deployment, account, chosen, label=None, origin=origin, replaces=replaces, methods=tuple(methods)
+        deployment,
+        account,
+        chosen,
+        label=None,
+        remember=remember,
+        origin=origin,
+        replaces=replaces,
+        methods=tuple(methods),
     )
     if started is None:
         raise StoreUnavailable(detail="the account changed while a session was started for it")
@@ -134,14 +152,16 @@ async def _start(
     carrier: Carrier,
     *,
     label: str | None,
+    remember: bool,
     origin: Origin,
     replaces: Sequence[int],
     methods: tuple[str, ...],
 ) -> SignedIn | None:
     """The session, or None where the account has changed since it was read."""
     secret = deployment.entropy(SECRET_BYTES)
-    new = _new_session(deployment, account, carrier, secret=secret, label=label, origin=origin)
-    new = replace(new, status_index=await take_number(deployment), methods=methods)
+    remembered = decide_remembered(carrier, asked=remember)
+    new = _new_session(deployment, account, carrier, secret=secret, remembered=remembered, origin=origin)
+    new = replace(new, status_index=await take_number(deployment), label=label, methods=methods)
     actor = Actor(name=account.id, origin=origin)
     now = deployment.clock()
     started = await deployment.store.start_session(
@@ -160,7 +180,7 @@ async def _start(
 def _before_password(deployment: Deployment, email: str, origin: Origin) -> Email | None:
     """Count an attempt; what was typed, or None where it can be nobody's.  Raises RateLimited."""
     typed = _typed_email(email)
-    deployment.limits.before_sign_in(origin.ip, typed.key if typed else email)
+    deployment.limits.before_sign_in(origin, typed.key if typed else email)
     return typed
 
 
@@ -207,11 +227,12 @@ def _typed_email(text: str) -> Email | None:
 
 
 def _new_session(
-    deployment: Deployment, account: Account, carrier: Carrier, *, secret: bytes, label: str | None, origin: Origin
+    deployment: Deployment, account: Account, carrier: Carrier, *, secret: bytes, remembered: bool, origin: Origin
 ) -> NewSession:
     options = deployment.options
     # Without a refresh token a session lives as long as its one access token.
     stateless = options.strategy == "jwt"
+    idle = options.session_idle_remembered if remembered else options.session_idle
     return NewSession(
         key=int.from_bytes(deployment.entropy(8)) >> 1,
         id=new_identifier(deployment.entropy),
@@ -221,11 +242,12 @@ def _new_session(
         strategy=options.strategy,
         carrier=carrier,
         secret_hash=hash_secret(secret),
-        idle=options.access_lifetime if stateless else options.session_idle,
+        idle=options.access_lifetime if stateless else idle,
         absolute=options.access_lifetime if stateless else options.session_absolute,
-        label=label,
+        label=None,
         origin=origin,
         methods=(),
+        remembered=remembered,
     )
 
 

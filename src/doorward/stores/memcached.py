@@ -36,7 +36,7 @@ from doorward.accounts.model import AccountChanged, Owner
 from doorward.ports import Knowledge
 from doorward.revocation.model import Kind, Revocation
 from doorward.sessions.model import Ended, Session, Sighting, Started
-from doorward.sessions.rules import decide_standing, is_sighting_due
+from doorward.sessions.rules import decide_idle_limit, decide_standing, is_sighting_due
 from doorward.stores.memcached_connection import MOST_BYTES, Place
 from doorward.stores.memcached_servers import Servers
 from doorward.stores.sql import schema
@@ -158,8 +158,16 @@ def _is_worth_keeping(seen: Sighting, knowledge: Knowledge) -> bool:
     if seen.session is None or seen.account is None or not _is_cached(seen.session):
         return False
     # Where the use is written next, the row will soon be another.
-    is_due = is_sighting_due(seen.session, now=seen.at, idle=knowledge.options.session_idle)
-    return not is_due and decide_standing(seen.session, seen.account, now=seen.at) is None
+    return (
+        not _is_due(seen.session, knowledge, now=seen.at)
+        and decide_standing(seen.session, seen.account, now=seen.at) is None
+    )
+
+
+def _is_due(session: Session, knowledge: Knowledge, *, now: datetime) -> bool:
+    options = knowledge.options
+    idle = decide_idle_limit(session, idle=options.session_idle, idle_remembered=options.session_idle_remembered)
+    return is_sighting_due(session, now=now, idle=idle)
 
 
 def _standing(entry: Entry, knowledge: Knowledge, *, now: datetime) -> Sighting | None:
@@ -169,7 +177,7 @@ def _standing(entry: Entry, knowledge: Knowledge, *, now: datetime) -> Sighting 
         return None
     if decide_standing(session, owner, now=now) is not None:
         return None
-    if is_sighting_due(session, now=now, idle=knowledge.options.session_idle):
+    if _is_due(session, knowledge, now=now):
         return None
     return Sighting(session=session, account=owner, at=now)
 
@@ -261,7 +269,7 @@ class _Burying:
     def __init__(self, runner: Runner, bury: Callable[[Sequence[int]], Any]) -> None:
         self._runner = runner
         self._bury = bury
-        self.open, self.close = runner.open, runner.close
+        self.open, self.close, self.ping = runner.open, runner.close, runner.ping
 
     async def look_up(self, statement: Statement[T]) -> T:
         return await self._runner.look_up(statement)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from doorward.accounts.hook import SignUpStep, run_step
 from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Action, Actor, AuditEvent
 from doorward.clocks import system_clock
@@ -45,10 +46,12 @@ class MemoryStore:
 
     # Accounts
 
-    async def create_account(self, account: Account, *, actor: Actor) -> bool:
+    async def create_account(self, account: Account, *, actor: Actor, step: SignUpStep | None = None) -> bool:
         with self._lock:
             if account.email_key in self._tables.emails:
                 return False
+            if step is not None:
+                run_step(step, None)
             self._tables.accounts[account.id] = account
             self._tables.emails[account.email_key] = account.id
             self._tables.write(records.account_created(account, actor), at=self._clock())

@@ -89,7 +89,7 @@ class DoorwardApp:
         pages: HostedPages | None = None,
     ) -> None:
         self.auth = refuse_blocking(auth)
-        self._api = Api(auth, metrics=metrics, observer=observer, pages=pages)
+        self.api = Api(auth, metrics=metrics, observer=observer, pages=pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -100,11 +100,15 @@ class DoorwardApp:
             await _refuse_websocket(receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = self.api.refuse_unread(scope["method"], path_below_mount(scope), scope.get("scheme", "http"))
+        if refused is not None:
+            await send_response(refused, send)
+            return
         body = b"" if scope["method"] in _BODILESS else await read_body(scope, receive)
         if body is None:
             return  # the client has gone
         request = request_of(scope, body)
-        response = await self._api.answer(request)
+        response = await self.api.answer(request)
         if response.stream is None:
             await send_response(response, send, head=request.method == "HEAD")
         else:
@@ -159,13 +163,21 @@ def path_below_mount(scope: Scope) -> str:
     """The path without the prefix under which the application is mounted.
 
     Decided on ``scope["path"]`` and never on an address put together from headers, which the client writes.  By the
-    ASGI specification the path holds the prefix (``root_path``); where a server has taken it off already, it stays.
+    ASGI specification the path holds the prefix (``root_path``).  Where a proxy has removed the outer part of the
+    prefix, the path holds the inner part alone: a framework that mounts us says in ``app_root_path`` which is which.
+    Where the server has removed all of it, the path stays as it is.
     """
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
-    if root and path.startswith(root) and path[len(root) : len(root) + 1] in {"/", ""}:
-        path = path[len(root) :]
-    return path or "/"
+    if (below := _below(root, path)) is None:
+        inner = root.removeprefix(scope.get("app_root_path", "").rstrip("/"))
+        below = _below(inner, path)
+    return (path if below is None else below) or "/"
+
+
+def _below(root: str, path: str) -> str | None:
+    below = path.removeprefix(root)
+    return below if path.startswith(root) and below[:1] in {"/", ""} else None
 
 
 async def read_body(scope: Scope, receive: Receive) -> bytes | None:

@@ -309,7 +309,7 @@ async def test_what_a_rehearsal_keeps_is_kept_beside_it_too() -> None:
 
 async def test_a_loop_that_is_closed_is_forgotten() -> None:
     gone = asyncio.new_event_loop()
-    guards._of_loops[gone] = deployment()._store, Doorward("memory:", secret="s" * 40)
+    guards._of_loops[gone] = deployment()._store, Doorward("memory:", secret="the secret of a deployment in tests")
     gone.close()
     await Socket().connect()
     assert list(guards._of_loops) == [asyncio.get_running_loop()]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
-from django.contrib.auth import authenticate, get_user, get_user_model
+from django.contrib.auth import authenticate, get_user, get_user_model, login
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import Permission
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -46,6 +47,44 @@ def test_whoever_opens_an_account_is_signed_in_with_a_cookie_like_any_of_doorwar
     assert email in browser.get("/mine/").content.decode()
     refused = a_browser().post("/sign-up/", {"email": email, "password": PASSWORD})
     assert (refused.status_code, COOKIE in refused.cookies) == (422, False)
+
+
+@pytest.mark.parametrize(
+    ("by_setting", "before", "after", "kept", "hours"),
+    [
+        (False, None, None, True, 14 * 24),
+        (True, None, None, False, 12),
+        (False, 0, None, False, 12),
+        (True, 3600, None, True, 14 * 24),
+        # Once the session has started, the cookie alone can still be made to go with the browser's window.
+        (False, None, 0, False, 14 * 24),
+    ],
+)
+def test_a_session_is_remembered_where_djangos_own_would_outlive_the_browser(
+    *, by_setting: bool, before: int | None, after: int | None, kept: bool, hours: int
+) -> None:
+    account = an_account()
+
+    def view(request: HttpRequest) -> HttpResponse:
+        if before is not None:
+            request.session.set_expiry(before)
+        login(request, authenticate(request, username=account.email, password=PASSWORD))
+        if after is not None:
+            request.session.set_expiry(after)
+        return HttpResponse()
+
+    stack: Any = SessionMiddleware(AuthenticationMiddleware(DoorwardMiddleware(view)))
+    with override_settings(SESSION_EXPIRE_AT_BROWSER_CLOSE=by_setting):
+        answer = stack(RequestFactory(headers=OWN_PAGE).post("/"))
+    assert bool(answer.cookies[COOKIE]["max-age"]) is kept
+    (session,) = run(lambda auth: auth.sessions(account.id))
+    assert session.idle_expires_at - session.created_at == timedelta(hours=hours)
+
+
+def test_a_space_around_the_address_is_no_part_of_it() -> None:
+    account, browser = an_account(), a_browser()
+    form = {"username": f" {account.email} ", "password": PASSWORD, "next": "/mine/"}
+    assert browser.post("/sign-in/", form)["location"] == "/mine/"
 
 
 def test_a_page_that_needs_signing_in_leads_there_and_back() -> None:

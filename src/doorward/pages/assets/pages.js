@@ -17,10 +17,6 @@ for (const input of document.querySelectorAll("input[type=password]")) {
     input.type = hidden ? "text" : "password";
     label(hidden ? words.hide : words.show);
   });
-  // Never sent, nor kept by the browser among what was typed before, as text.
-  input.form.addEventListener("submit", () => {
-    input.type = "password";
-  });
   const hadFocus = document.activeElement === input;
   input.replaceWith(frame);
   frame.append(input, button);
@@ -29,18 +25,102 @@ for (const input of document.querySelectorAll("input[type=password]")) {
   }
 }
 
-// A second click while the first is on its way sends nothing.
+// What is missing is said before anything is sent, all of it at once: a password need not be typed again.
+function mistakeIn(input) {
+  if (!input.value) {
+    return input.dataset.missing;
+  }
+  return input.value.includes("@") ? undefined : input.dataset.malformed;
+}
+
+function say(input, mistake) {
+  const id = `${input.id}-mistake`;
+  const place = document.getElementById(id) ?? document.createElement("div");
+  const described = new Set(input.getAttribute("aria-describedby")?.split(" "));
+  described.delete(id);
+  place.remove();
+  if (mistake) {
+    const line = document.createElement("p");
+    line.textContent = mistake;
+    place.id = id;
+    place.className = "mistake";
+    place.replaceChildren(line);
+    (input.closest(".with-reveal") ?? input).before(place);
+    input.setAttribute("aria-invalid", "true");
+    described.add(id);
+  } else {
+    input.removeAttribute("aria-invalid");
+  }
+  input.setAttribute("aria-describedby", [...described].join(" "));
+}
+
+function isComplete(form) {
+  const inputs = [...form.querySelectorAll("input[data-missing]")];
+  const wrong = inputs.filter((input) => mistakeIn(input));
+  for (const input of wrong.length ? inputs : []) {
+    say(input, mistakeIn(input));
+  }
+  wrong[0]?.focus();
+  return !wrong.length;
+}
+
+// A second click while the first is on its way sends nothing.  It is on its way until its answer comes, or until
+// somebody stops it.
+const BUSY_AFTER_MILLISECONDS = 400;
+const GIVEN_UP_AFTER_MILLISECONDS = 20_000;
+let sent;
+
+function settle() {
+  clearTimeout(sent?.busy);
+  clearTimeout(sent?.end);
+  if (sent?.words) {
+    sent.button.replaceChildren(...sent.words);
+  }
+  sent?.form.removeAttribute("aria-busy");
+  sent = undefined;
+}
+
+function showBusy() {
+  sent.form.setAttribute("aria-busy", "true");
+  if (sent.button?.classList.contains("main")) {
+    sent.words = [...sent.button.childNodes];
+    sent.button.replaceChildren(document.body.dataset.busy);
+  }
+}
+
 for (const form of document.forms) {
   form.addEventListener("submit", (event) => {
-    if (form.dataset.sent) {
+    if (sent || !isComplete(form)) {
       event.preventDefault();
+      return;
     }
-    form.dataset.sent = "1";
+    // Before it is sent: never sent as text, nor kept by the browser among what was typed before.
+    for (const input of form.querySelectorAll(".with-reveal input")) {
+      input.type = "password";
+    }
+    sent = {
+      form,
+      button: event.submitter ?? form.querySelector("button.main"),
+      busy: setTimeout(showBusy, BUSY_AFTER_MILLISECONDS),
+      end: setTimeout(settle, GIVEN_UP_AFTER_MILLISECONDS),
+    };
   });
 }
-addEventListener("pageshow", () => {
-  for (const form of document.forms) {
-    delete form.dataset.sent;
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    settle();
+  }
+});
+globalThis.navigation?.addEventListener("navigateerror", settle);
+
+// A page that comes back from the browser's memory may be of somebody who has signed out since: it is hidden when it
+// is left, and asks the server before it shows anything.
+addEventListener("pagehide", (event) => {
+  document.documentElement.hidden = event.persisted;
+});
+addEventListener("pageshow", (event) => {
+  if (event.persisted) {
+    location.replace(`${location.pathname}${location.search}`);
   }
 });
 

@@ -18,7 +18,9 @@ from typing import Any
 
 from redis.exceptions import ConnectionError, NoScriptError, ReadOnlyError  # noqa: A004 -- Redis' own
 
-from doorward.errors import Busy, Unavailable
+from doorward.errors import Unavailable
+from doorward.stores.lost_connections import is_closed_transport
+from doorward.stores.readiness import within_ping_timeout
 from doorward.stores.redis.address import RedisAddress
 from doorward.stores.redis.connecting import async_client, blocking_client, close_async, close_blocking
 from doorward.stores.redis.port import (
@@ -33,7 +35,7 @@ from doorward.stores.redis.port import (
 )
 from doorward.stores.redis.scripts import LOOK
 from doorward.stores.redis.together import MOST_AT_ONCE, Together
-from doorward.stores.redis.unavailable import RedisUnavailable
+from doorward.stores.redis.unavailable import RedisBusy, RedisUnavailable
 
 MOST_TO_TELL = 100
 """How many announcements wait to be told; what is more than that is one hint to read everything."""
@@ -94,7 +96,13 @@ class AsyncRedis:
                     await close_async(client)
 
     async def ping(self) -> None:
-        await self._until_done(self._ping)
+        async with within_ping_timeout(self._overdue):
+            await self._until_done(self._ping)
+
+    def _overdue(self) -> Unavailable:
+        if self._free.locked():
+            return RedisBusy(detail=f"{self._address}: all connections are in use")
+        return RedisUnavailable(detail=f"{self._address}: no answer in time")
 
     async def look(self, name: str) -> tuple[bytes | None, int]:
         return await self._looking.ask(name)
@@ -194,15 +202,14 @@ class AsyncRedis:
         await self._client.execute_command("GET", ANYTHING)
 
     async def _until_done(self, work: Callable[[], Any], *, repeats: bool = True) -> Any:
-        if self._client is None:
-            raise RedisUnavailable(detail="the store is not open")
         try:
             async with asyncio.timeout(OPERATION_TIMEOUT.total_seconds()), _Turn(self._free):
                 for attempt in count(1):
+                    _require_open(self._client)
                     try:
                         return await work()
                     except Exception as error:
-                        if isinstance(error, ReadOnlyError | ConnectionError):
+                        if isinstance(error, ReadOnlyError | ConnectionError) or is_closed_transport(error):
                             await self._leave_what_is_not_used()
                         if attempt == ATTEMPTS or not is_worth_another_try(error, repeats=repeats):
                             raise
@@ -231,7 +238,7 @@ class _Turn:
             async with asyncio.timeout(POOL_TIMEOUT.total_seconds()):
                 await self._free.acquire()
         except TimeoutError as error:
-            raise Busy(detail="all connections to Redis are in use") from error
+            raise RedisBusy(detail="all connections to Redis are in use") from error
 
     async def __aexit__(self, *_: object) -> None:
         self._free.release()
@@ -265,7 +272,7 @@ class BlockingRedis:
             close_blocking(client)
 
     async def ping(self) -> None:
-        self._until_done(self._ping)
+        self._until_done(self._ping, repeats=False)
 
     async def look(self, name: str) -> tuple[bytes | None, int]:
         value, now = await self.call(Call(LOOK, name, ("",)))
@@ -299,18 +306,17 @@ class BlockingRedis:
             return self._client.execute_command("EVAL", script.text, 1, call.name, *call.arguments)
 
     def _until_done(self, work: Callable[[], Any], *, repeats: bool = True) -> Any:
-        if self._client is None:
-            raise RedisUnavailable(detail="the store is not open")
         if not self._free.acquire(timeout=POOL_TIMEOUT.total_seconds()):
-            raise Busy(detail="all connections to Redis are in use")
+            raise RedisBusy(detail="all connections to Redis are in use")
         until = time.monotonic() + OPERATION_TIMEOUT.total_seconds()
         try:
             for attempt in count(1):
+                client = _require_open(self._client)
                 try:
                     return work()
                 except Exception as error:
                     if isinstance(error, ReadOnlyError | ConnectionError) and not self._address.cluster:
-                        self._client.connection_pool.disconnect(inuse_connections=False)
+                        client.connection_pool.disconnect(inuse_connections=False)
                     if (
                         attempt == ATTEMPTS
                         or time.monotonic() > until
@@ -325,6 +331,13 @@ class BlockingRedis:
             raise raised from error
         finally:
             self._free.release()
+
+
+def _require_open(client: Any) -> Any:
+    """The client, before each attempt: the store may have been closed since the one before."""
+    if client is None:
+        raise RedisUnavailable(detail="the store is not open")
+    return client
 
 
 def _everywhere(address: RedisAddress) -> dict[str, Any]:

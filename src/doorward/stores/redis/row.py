@@ -1,7 +1,7 @@
 """How a session is kept: one string of MessagePack under one key.
 
 It is an array, so that a script finds a field by its place.  What scripts change or judge stands in places of its own;
-what never changes after the start is JSON in the last place, which scripts hand on as it is.  A hole would cut a Lua
+what never changes after the start is JSON in one place, which scripts hand on as it is.  A hole would cut a Lua
 table short, and Lua's strings come back as text: so nothing is nil (-1 or "" stand for none), and hashes are written in
 base64url.  Instants are microseconds since 1970: a Lua number holds whole numbers up to 2^53, enough until 2255.
 """
@@ -36,10 +36,13 @@ _MILLISECOND = timedelta(milliseconds=1)
 class Row(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     """The places of the array.  The first is the format; another order or meaning is another format.
 
+    A place that is added at the end has a default: rows of the version before lack it, and that version hands it on.
+
     Args:
         ended_by: the piece of work that ended the session, or "".  Applied twice, it knows its own.
         roles: of the account, as JSON.
         fixed: what never changes, as JSON.
+        remembered: whether the session outlives the browser's window.
     """
 
     format: int = FORMAT
@@ -62,6 +65,7 @@ class Row(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     ended_by: str
     roles: str
     fixed: str
+    remembered: bool = False
 
 
 class Fixed(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
@@ -186,6 +190,7 @@ def _row(session: Session, roles: tuple[str, ...]) -> Row:
         ended_by="",
         roles=write_roles(roles),
         fixed=_write_fixed(fixed),
+        remembered=session.remembered,
     )
 
 
@@ -248,8 +253,9 @@ def _session(key: int, row: Row, fixed: Fixed) -> Session:
         ended_reason=EndReason(row.ended_reason) if row.ended_reason else None,
         status_index=fixed.status_index,
         label=fixed.label,
-        origin=Origin(ip=fixed.ip, user_agent=fixed.user_agent),
+        origin=Origin.stored(ip=fixed.ip, user_agent=fixed.user_agent),
         methods=_BY_PASSWORD if fixed.methods is None else fixed.methods,
+        remembered=row.remembered,
     )
 
 

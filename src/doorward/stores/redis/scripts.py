@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha1
 
-from doorward.stores.redis.row import FORMAT, KEPT_LONGER, NONE, Row, milliseconds
+from doorward.stores.redis.row import FORMAT, KEPT_LONGER, NONE, Fixed, Row, milliseconds
 
+_CARRIER = Fixed.__struct_fields__.index("carrier") + 1
 _PLACES = ", ".join(f"{name} = {place}" for place, name in enumerate(Row.__struct_fields__, start=1))
 
 # ARGV[1] is the time in microseconds, or empty.
@@ -59,6 +60,12 @@ end
 local function use(row, now, idle)
   row[F.last_seen_at] = math.max(row[F.last_seen_at], now)
   row[F.idle_expires_at] = math.min(math.max(row[F.idle_expires_at], idle), row[F.expires_at])
+end
+
+-- As ``decide_idle_limit``.
+local function idle_limit(row, idle, idle_remembered)
+  local remembered = row[F.remembered] or cjson.decode(row[F.fixed])[{_CARRIER}] == 'token'
+  return tonumber(remembered and idle_remembered or idle)
 end
 
 local function finish(row, now, reason, work)
@@ -109,7 +116,7 @@ LOOK = Script(name="look", text=_TIME + "return {redis.call('GET', KEYS[1]), tim
 ROTATE = _on_row(
     "rotate",
     """
--- 2 hash, 3 generation, 4 attempt, 5 rest, 6 how long it lives unused
+-- 2 hash, 3 generation, 4 attempt, 5 rest, 6 how long it lives unused, 7 how long where it is remembered
 local now = time()
 local row, value = read()
 if not row then return {0, false, now} end
@@ -122,7 +129,7 @@ row[F.generation] = row[F.generation] + 1
 row[F.made_at], row[F.first_at] = now, now
 row[F.attempt], row[F.displaced] = ARGV[4], NONE
 row[F.acknowledged], row[F.retried] = false, false
-use(row, now, now + tonumber(ARGV[6]))
+use(row, now, now + idle_limit(row, ARGV[6], ARGV[7]))
 return {1, write(row, now), now}
 """,
     # Whoever comes second finds another generation; whether he was the first himself, only the client's retry tells.

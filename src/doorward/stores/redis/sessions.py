@@ -169,6 +169,7 @@ class RedisSessions:
             base64url.encode(presented.attempt or b""),
             duration(policy.rest),
             duration(policy.idle),
+            duration(policy.idle_remembered),
         )
 
     async def replace(self, seen: Session, to: Session, *, until: datetime | None) -> Found:

@@ -39,6 +39,7 @@ from doorward.rotation.model import Taken
 from doorward.sessions.model import Sighting
 from doorward.stores import records
 from doorward.stores.sql import schema
+from doorward.stores.sql.live import idle_limit
 from doorward.stores.sql.prepared import Compiled, compile_for
 from doorward.stores.sql.rotation import Rotate, next_row, takes
 from doorward.stores.sql.rows import ACCOUNT, SESSION, account_of, session_of
@@ -112,6 +113,7 @@ _GIVEN: Mapping[str, TypeEngine[Any]] = {
     "attempt": LargeBinary(),
     "rest": Interval(),
     "idle": Interval(),
+    "idle_remembered": Interval(),
     "actor": Text(),
     "ip": Text(),
     "user_agent": Text(),
@@ -141,7 +143,7 @@ def _rotate() -> Compiled:
     of_token: dict[str, Any] = {
         **presented.c,
         "rested_since": now - presented.c.rest,
-        "used_until": now + presented.c.idle,
+        "used_until": now + idle_limit(presented.c.idle, presented.c.idle_remembered),
     }
     taken = (
         update(_session)
@@ -202,6 +204,7 @@ def _given(asked: Rotate) -> Sequence[Any]:
         presented.attempt,
         asked.policy.rest,
         asked.policy.idle,
+        asked.policy.idle_remembered,
         asked.actor.name,
         origin.ip,
         origin.user_agent,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, exists, or_, select, update
 
 from doorward.sessions.model import Ended, Ending, Session
 from doorward.stores import records
@@ -37,6 +37,11 @@ def stands(now: ColumnElement[Any]) -> ColumnElement[bool]:
 
 def last_seen_at(now: ColumnElement[Any]) -> ColumnElement[Any]:
     return later(_session.c.last_seen_at, now)
+
+
+def idle_limit(idle: ColumnElement[Any], idle_remembered: ColumnElement[Any]) -> ColumnElement[Any]:
+    """``decide_idle_limit`` in SQL; of instants as of durations."""
+    return case((or_(_session.c.remembered, _session.c.carrier == "token"), idle_remembered), else_=idle)
 
 
 def idle_expires_at(used_until: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -14,7 +14,7 @@ from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.sessions.model import Ended, Ending, Session, Sighting
 from doorward.stores import records
 from doorward.stores.sql import live, schema, trail
-from doorward.stores.sql.live import NOW, STANDS, USED_UNTIL, idle_expires_at, last_seen_at, stands
+from doorward.stores.sql.live import NOW, STANDS, USED_UNTIL, idle_expires_at, idle_limit, last_seen_at, stands
 from doorward.stores.sql.prepared import Prepared
 from doorward.stores.sql.rows import ACCOUNT, SESSION, account_of, later, session_of
 from doorward.stores.sql.sightings import sighting
@@ -68,7 +68,7 @@ _PRESENTED: Mapping[str, ColumnElement[Any]] = {
     "generation": bindparam("presented_generation", type_=BigInteger()),
     "attempt": bindparam("presented_attempt", type_=LargeBinary()),
     "rested_since": bindparam("rested_since", type_=Instant()),
-    "used_until": USED_UNTIL,
+    "used_until": idle_limit(USED_UNTIL, bindparam("remembered_until", type_=Instant())),
 }
 _ROTATE = Prepared(
     update(_session).where(takes(_PRESENTED, now=NOW)).values(next_row(_PRESENTED, now=NOW)).returning(*SESSION),
@@ -137,6 +137,7 @@ def rotate(tx: Transaction, *, presented: Presentation, policy: RefreshPolicy, a
             "presented_attempt": presented.attempt,
             "rested_since": tx.now - policy.rest,
             "used_until": tx.now + policy.idle,
+            "remembered_until": tx.now + policy.idle_remembered,
             "now": tx.now,
         },
     )

@@ -7,6 +7,7 @@ Their names begin with ``doorward_``: the database may be the application's own,
 from __future__ import annotations
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -18,6 +19,8 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    event,
+    false,
 )
 
 from doorward.audit.model import Action
@@ -95,6 +98,8 @@ session = Table(
     Column("ip", Text),
     Column("user_agent", Text),
     Column("methods", Words, nullable=False),
+    # A process of a version that does not know the column starts sessions, too, while servers are replaced.
+    Column("remembered", Boolean, nullable=False, server_default=false()),
     CheckConstraint("idle_expires_at <= expires_at", name="limits"),
     CheckConstraint("(ended_at IS NULL) = (ended_reason IS NULL)", name="ended"),
     # Of what is over only housekeeping asks.
@@ -114,9 +119,12 @@ session = Table(
         sqlite_where=Column("status_index").is_not(None),
         postgresql_where=Column("status_index").is_not(None),
     ),
-    # Room on the page for rows that rotate: three of them, until the next look at the page makes room again.
-    postgresql_with={"fillfactor": 90},
 )
+
+# Room on the page for rows that rotate: three of them, until the next look at the page makes room again.  A statement
+# of its own, since SQLAlchemy 2.0 has no word for it in a table.
+_fill_factor = DDL("ALTER TABLE doorward_session SET (fillfactor = 90)")  # type: ignore[no-untyped-call]  # SQLAlchemy's
+event.listen(session, "after_create", _fill_factor.execute_if(dialect="postgresql"))
 
 revocation = Table(
     "doorward_revocation",

@@ -98,7 +98,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ending(self) -> Ending:
-        actor = Actor(name=self.actor, origin=Origin(ip=self.ip, user_agent=self.user_agent))
+        actor = Actor(name=self.actor, origin=Origin.stored(ip=self.ip, user_agent=self.user_agent))
         return Ending(reason=self.reason, actor=actor, remember_for=timedelta(microseconds=self.remember_for))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
+from doorward.accounts.hook import SignUpStep
 from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Action, Actor, AuditEvent
 from doorward.errors import StoreUnavailable
@@ -38,8 +39,8 @@ class SqlStore:
 
     # Accounts
 
-    async def create_account(self, account: Account, *, actor: Actor) -> bool:
-        return await self._runner.write(partial(accounts.create, account=account, actor=actor))
+    async def create_account(self, account: Account, *, actor: Actor, step: SignUpStep | None = None) -> bool:
+        return await self._runner.write(partial(accounts.create, account=account, actor=actor, step=step))
 
     async def account(self, account_id: str) -> Account | None:
         return await self._runner.look_up(partial(accounts.by_id, account_id=account_id))
@@ -210,7 +211,7 @@ class SqlStore:
         await self._runner.close()
 
     async def ping(self) -> None:
-        await self._runner.look_up(housekeeping.ping)
+        await self._runner.ping(housekeeping.ping)
 
     async def now(self) -> datetime:
         return await self._runner.look_up(lambda tx: tx.now)

@@ -23,7 +23,9 @@ T = TypeVar("T")
 
 TICK = timedelta(microseconds=1)
 REST = timedelta(seconds=30)
-POLICY = RefreshPolicy(grace=timedelta(seconds=10), rest=REST, window=timedelta(seconds=300), idle=IDLE)
+POLICY = RefreshPolicy(
+    grace=timedelta(seconds=10), rest=REST, window=timedelta(seconds=300), idle=IDLE, idle_remembered=IDLE
+)
 SOMEBODY = Actor(name="somebody")
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from doorward.accounts.model import AccountChange
 from doorward.audit.model import Action, AuditEvent
 from doorward.ports import Page, Store
+from doorward.principal import Carrier
 from doorward.revocation.model import Kind
 from doorward.rotation.model import Healed, Presentation, Recovered, RefreshPolicy, Retried, Rotated, Taken
 from doorward.rotation.rules import decide_refresh, next_generation
@@ -101,6 +102,24 @@ class RotationCases(StoreCase):
         session = await start(store)
         clock.move(age)
         await self._check(store, session, presentation(session), takes=takes)
+
+    @pytest.mark.parametrize(
+        ("carrier", "remembered", "idle"),
+        [("cookie", False, IDLE), ("cookie", True, 3 * IDLE), ("token", False, 3 * IDLE), ("token", True, 3 * IDLE)],
+    )
+    async def test_rotation_extends_a_session_by_the_limit_that_it_is_under(
+        self, store: Store, clock: FakeClock, carrier: Carrier, idle: timedelta, *, remembered: bool
+    ) -> None:
+        await sign_up(store)
+        session = await start(store, carrier=carrier, remembered=remembered)
+        assert session.remembered is remembered
+        clock.move(REST)
+        policy = replace(POLICY, idle_remembered=3 * IDLE)
+        taken = await store.rotate(presentation(session), policy, actor=SOMEBODY)
+        assert isinstance(taken, Taken)
+        assert taken.session == await row(store, session)
+        assert taken.session == next_generation(session, presentation(session), now=clock(), policy=policy)
+        assert (taken.session.idle_expires_at, taken.session.remembered) == (clock() + idle, remembered)
 
     @pytest.mark.parametrize(("before_the_end", "takes"), [(TICK, True), (timedelta(0), False), (-TICK, False)])
     async def test_a_session_does_not_rotate_past_its_absolute_end(

@@ -16,6 +16,7 @@ from doorward.accounts.model import Account
 from doorward.accounts.rules import parse_email
 from doorward.audit.model import Origin
 from doorward.errors import EmailTaken, InvalidCredentials, NotFound, RateLimited, ValidationFailed
+from doorward.http.proxies import watch
 from doorward.secret import Secret
 from doorward.web.django.conf import run
 from doorward.web.django.linking import has_password, open_account
@@ -49,7 +50,7 @@ class DoorwardBackend(ModelBackend):
             name = name if name is not None else fields.get(field)
         if name is None or password is None:
             return None
-        origin = request_of(request).origin if request is not None else Origin(ip=None)
+        origin = _origin_of(request) if request is not None else Origin()
         email, secret = _email_of(name), Secret(password)
         try:
             try:
@@ -183,3 +184,9 @@ def _opened(user: Any) -> LinkedAccount | None:
     except (EmailTaken, ValidationFailed) as error:
         _log.warning("user %s cannot sign in, and has no account: %s", user.pk, error.detail or error.public)
         return None
+
+
+def _origin_of(request: HttpRequest) -> Origin:
+    here = request_of(request)
+    watch.notice(here)
+    return here.origin

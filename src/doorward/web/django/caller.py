@@ -62,6 +62,7 @@ class Caller:
             same access would then work or fail by what is in memory.
         user: Django's user as the check has loaded it.
         headers: what is to be sent with the answer.
+        headers_until_closed: what is sent instead where Django's session ends with the browser; empty: the same.
     """
 
     principal: Principal | None = None
@@ -73,6 +74,7 @@ class Caller:
     keeps_user: bool = True
     user: AbstractBaseUser | None = None
     headers: list[Header] = field(default_factory=list)
+    headers_until_closed: list[Header] = field(default_factory=list)
 
     def becomes(self, principal: Principal | None, refusal: DoorwardError | None = None) -> None:
         """From now on somebody else makes the request."""

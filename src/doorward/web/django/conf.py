@@ -13,8 +13,9 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from doorward.blocking import run_blocking
 from doorward.doorward import Doorward
 from doorward.errors import ConfigurationError, Problem
+from doorward.option_values import NAMES
 from doorward.secret import Secret
-from doorward.web.configured import NAMES, configured
+from doorward.web.configured import configured
 from doorward.web.django.databases import address_of
 from doorward.web.wsgi import open_here
 

@@ -21,7 +21,7 @@ from doorward.web.django.caller import caller_of, check, identify, look, nobody,
 from doorward.web.django.checks import misplaced
 from doorward.web.django.conf import deployment
 from doorward.web.django.messages import add_headers, problem, request_of
-from doorward.web.django.signing_in import BACKEND, current
+from doorward.web.django.signing_in import BACKEND, current, sent_along
 from doorward.web.django.users import user_of
 from doorward.wire.cookies import SESSION_COOKIE
 
@@ -94,7 +94,8 @@ class DoorwardMiddleware:
 
 
 def _has_credential(request: HttpRequest) -> bool:
-    name = SESSION_COOKIE.name_on(https=is_https(deployment(), request_of(request)))
+    auth = deployment()
+    name = SESSION_COOKIE.name_on(prefix=auth.options.cookie_prefix, https=is_https(auth, request_of(request)))
     return (
         "Authorization" in request.headers
         or name in request.headers.get("Cookie", "")
@@ -145,8 +146,9 @@ def _finish(request: HttpRequest, response: Any) -> HttpResponseBase:
     caller = caller_of(request)
     if caller is not None:
         caller.is_answered = True
-        if caller.headers:
-            add_headers(response, caller.headers)
+        headers = sent_along(request, caller)
+        if headers:
+            add_headers(response, headers)
             # A page that was answered together with a cookie is nobody else's.
             response["Cache-Control"] = "no-store"
     answer: HttpResponseBase = response

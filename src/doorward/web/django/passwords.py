@@ -41,4 +41,5 @@ def _take(account: str, password: Secret) -> None:
     if handle is not None and request is not None and caller is not None and own is not None:
         session = run(lambda auth: auth.deployment.store.session_by_id(own)).session
         if session is not None:
-            caller.headers.append(keep_cookie(deployment(), request_of(request), SESSION_COOKIE, handle, session))
+            cookie = keep_cookie(deployment(), request_of(request), SESSION_COOKIE, handle, session)
+            caller.headers, caller.headers_until_closed = [cookie], []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, load_backend
 from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest
@@ -14,11 +16,11 @@ from doorward.audit.model import Actor
 from doorward.errors import ConfigurationError, NotFound, NotPermitted, Problem, ValidationFailed
 from doorward.http.caller import all_cookies, check_csrf
 from doorward.http.cookies import cookies_of
-from doorward.http.message import Request
+from doorward.http.message import Header, Request
 from doorward.http.server_rendered import NO_HANDLE, sign_out_by_form
 from doorward.sessions.model import SignedIn
 from doorward.web.django import signals, test_client
-from doorward.web.django.caller import MiddlewareMissing, caller_of
+from doorward.web.django.caller import Caller, MiddlewareMissing, caller_of
 from doorward.web.django.conf import deployment, run
 from doorward.web.django.messages import request_of
 from doorward.web.django.models import LinkedAccount
@@ -57,12 +59,15 @@ def start_session(*, request: HttpRequest | None, user: Any, **_: object) -> Non
         check_csrf(auth, here, token_of=None)
     if not user.is_active:
         raise NotPermitted("the user is not active")
-    signed_in = _start(here, proved or _account_of(user), methods=("pwd",) if proved is not None else ())
+    signed_in = _start(request, here, proved or _account_of(user), methods=("pwd",) if proved is not None else ())
     if caller is None:
         test_client.remember(request, signed_in)
         return
-    caller.headers = cookies_of(auth, here, signed_in.session, signed_in.credentials)
-    caller.becomes(run(lambda auth: auth.authenticate(handle=signed_in.credentials.handle)))
+    session, credentials = signed_in.session, signed_in.credentials
+    caller.headers = cookies_of(auth, here, session, credentials)
+    # What ``set_expiry(0)`` after this turns them into.
+    caller.headers_until_closed = cookies_of(auth, here, replace(session, remembered=False), credentials)
+    caller.becomes(run(lambda auth: auth.authenticate(handle=credentials.handle)))
     caller.is_checked = True
     signals.signed_in.send(sender=None, request=request, account=signed_in.account.id, session=signed_in.session.id)
 
@@ -76,16 +81,24 @@ def _is_ours(request: Any, user: Any) -> bool:
     return path is not None and isinstance(load_backend(path), DoorwardBackend)
 
 
-def _start(here: Request, account: Account, *, methods: tuple[str, ...]) -> SignedIn:
+def _start(request: HttpRequest, here: Request, account: Account, *, methods: tuple[str, ...]) -> SignedIn:
     return run(
         lambda auth: auth.start_session(
             account,
+            remember=not _ends_with_browser(request),
             origin=here.origin,
             # Whatever was in this browser before ends: somebody may have planted it (session fixation).
             sent_along=all_cookies(auth, here),
             methods=methods,
         )
     )
+
+
+def _ends_with_browser(request: HttpRequest) -> bool:
+    """Whether Django's session would end when the browser closes: by ``set_expiry``, else by the project's settings."""
+    if hasattr(request, "session"):
+        return bool(request.session.get_expire_at_browser_close())
+    return bool(settings.SESSION_EXPIRE_AT_BROWSER_CLOSE)
 
 
 def _account_of(user: AbstractBaseUser) -> Account:
@@ -143,6 +156,13 @@ def end_session(*, request: HttpRequest | None, **_: object) -> None:
     here = request_of(request)
     session, headers = run(lambda auth: sign_out_by_form(auth, here))
     caller.becomes(None)
-    caller.headers = list(headers)
+    caller.headers, caller.headers_until_closed = list(headers), []
     if session is not None:
         signals.signed_out.send(sender=None, request=request, session=session)
+
+
+def sent_along(request: HttpRequest, caller: Caller) -> list[Header]:
+    """What is to be sent with the answer."""
+    if caller.headers and caller.headers_until_closed and _ends_with_browser(request):
+        return caller.headers_until_closed
+    return caller.headers
