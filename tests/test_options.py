@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
 
 from doorward.errors import ConfigurationError
 from doorward.keys.model import Algorithm
-from doorward.options import OptionFields, Options, problems_of
+from doorward.options import OPERATION_WITHIN, OptionFields, Options, Strategy, findings_of, problems_of
 
 
 def seconds(number: float) -> timedelta:
@@ -120,6 +121,23 @@ def test_a_revocation_is_remembered_longer_than_any_token_that_it_names() -> Non
     shortened = Options(access_lifetime=seconds(60))
     # The lifetime may have been 900 s a minute ago.
     assert shortened.revocations_live_for >= seconds(900) + 2 * shortened.clock_skew
+
+
+@pytest.mark.parametrize(
+    ("strategy", "seconds", "found"),
+    [("hybrid", 7.999, ["DW022"]), ("hybrid", 8, []), ("hybrid", 0, ["DW022"]), ("jwt", 0, []), ("session", 0, [])],
+)
+def test_a_grace_shorter_than_an_operation_may_take_is_pointed_out(
+    strategy: Strategy, seconds: float, found: list[str]
+) -> None:
+    options = Options(strategy=strategy, refresh_grace=timedelta(seconds=seconds))
+    assert [finding.id for finding in findings_of(options)] == found
+
+
+def test_no_store_takes_longer_for_an_operation_than_is_pointed_out() -> None:
+    postgres_runners = import_module("doorward.stores.sql.postgres_runners")
+    coalescing = import_module("doorward.stores.sql.coalescing")
+    assert max(postgres_runners.OPERATION_TIMEOUT, coalescing.ANSWER_TIMEOUT) == OPERATION_WITHIN
 
 
 @pytest.mark.parametrize(

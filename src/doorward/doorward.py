@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from secrets import token_bytes
 from typing import Any, Self, TypeVar, Unpack
@@ -17,7 +17,7 @@ from doorward.audit.flow import record_refused_credential
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
 from doorward.background import LoopWrites, ThreadWrites
-from doorward.clocks import seconds_of, system_clock
+from doorward.clocks import clock_of_ticks, seconds_of, system_clock
 from doorward.completion import to_the_end
 from doorward.deployment import Deployment, session_cookies_of
 from doorward.errors import ConfigurationError, KeysNotLoaded
@@ -30,19 +30,21 @@ from doorward.options import FIRST_PARTY, OptionFields
 from doorward.places import Places
 from doorward.ports import Clock, Entropy, Page, Removed, Store
 from doorward.principal import Carrier, Principal
+from doorward.pulse import Pulse
 from doorward.revocation.freshness import Freshness, Ticks, boot_seconds
 from doorward.revocation.hub import MOST_READERS, Hub
 from doorward.rotation import flow as rotation
 from doorward.secret import Secret
 from doorward.secret_file import NO_SECRET, secret_file_of, secrets_of
+from doorward.sessions import everybody, reassessment, signing_in
 from doorward.sessions import flow as sessions
-from doorward.sessions import reassessment, signing_in
 from doorward.sessions.model import EndReason, Refreshed, Session, SignedIn
 from doorward.stores import is_postgres, open_announcements, open_store
 from doorward.tokens import flow as tokens
 from doorward.tokens.desk import TokenDesk
 from doorward.tokens.status_list import Statuses
 from doorward.tokens.statuses import read_status_list
+from doorward.trusted_time import Timekeeper
 from doorward.verifiers import flow as verifiers
 from doorward.verifiers.model import StoredVerifier
 from doorward.watching import Watch, WatchingThread, read_changes
@@ -172,8 +174,11 @@ class Doorward:
                 ),
                 freshness=Freshness(),
                 ticks=self._ticks,
+                timekeeper=Timekeeper(),
+                # By the machine's own clock, whatever the others show: a test that moves time stops no process.
+                pulse=Pulse(),
                 desk=TokenDesk(self.options, entropy=self._entropy),
-                limits=limits_for(self.options, clock=self._clock),
+                limits=limits_for(self.options, clock=clock_of_ticks(self._ticks)),
                 statuses=Statuses(),
                 on_sign_up=self._on_sign_up,
                 session_cookies=session_cookies_of(self.options),
@@ -251,8 +256,11 @@ class Doorward:
 
     async def remove_expired(self) -> Removed:
         """One bounded batch of housekeeping."""
-        return await self.deployment.store.remove_expired(
-            session_retention=self.options.session_retention, audit_retention=self.options.audit_retention
+        store, timekeeper, ticks = self.deployment.store, self.deployment.timekeeper, self._ticks()
+        return await store.remove_expired(
+            session_retention=self.options.session_retention,
+            audit_retention=self.options.audit_retention,
+            until=timekeeper.removable_until(await store.now(), ticks=ticks),
         )
 
     async def ping(self) -> None:
@@ -399,6 +407,10 @@ class Doorward:
         return await self._to_the_end(
             sessions.end_sessions(self.deployment, account_id, keep=keep, reason=reason, actor=actor)
         )
+
+    async def end_everybody(self, *, actor: Actor, report: Callable[[int], None] = lambda _: None) -> int:
+        """End the sessions of all accounts; see ``sessions.everybody.end_everybody``.  Returns how many."""
+        return await self._to_the_end(everybody.end_everybody(self.deployment, actor=actor, report=report))
 
     def csrf_token(self, session_id: str) -> str:
         """What a page of this session sends back in ``X-CSRF-Token``."""

@@ -184,6 +184,25 @@ def problems_of(options: Options) -> list[Problem]:
     return [problem for check in checks for problem in check(options)]
 
 
+OPERATION_WITHIN = timedelta(seconds=8)
+"""How long the server itself may take for one operation, at most: a store answers within that, or is given up."""
+
+
+def findings_of(options: Options) -> list[Problem]:
+    """What may be meant and deserves a second look, each with its remedy."""
+    if options.strategy != "hybrid" or options.refresh_grace >= OPERATION_WITHIN:
+        return []
+    return [
+        Problem(
+            id="DW022",
+            message=f"refresh_grace is {options.refresh_grace.total_seconds():.0f} s, and this server may take"
+            f" {OPERATION_WITHIN.total_seconds():.0f} s for an answer: an honest client whose answer came late can be"
+            " taken for a thief and signed out.",
+            remedy="Use 8 s or more, unless each client sends an Idempotency-Key and one request at a time.",
+        )
+    ]
+
+
 def _shape(options: Options) -> list[Problem]:
     found = []
     if options.strategy not in get_args(Strategy):

@@ -26,7 +26,7 @@ from doorward.revocation.freshness import Ticks
 from doorward.revocation.model import LiveSet, Revocation
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.secret import Secret
-from doorward.sessions.model import AccountMoved, Ended, Ending, NewSession, Session, Sighting, Started
+from doorward.sessions.model import AccountMoved, Ended, Ending, NewSession, Session, Sighting, Started, Step
 from doorward.verifiers.model import StoredVerifier
 
 Clock = Callable[[], datetime]
@@ -185,6 +185,20 @@ class SessionStore(Protocol):
         """
         ...
 
+    async def end_begun_before(self, instant: datetime, ending: Ending, *, after: str | None, limit: int) -> Step:
+        """One step of ending all sessions that began before an instant, whose ever they are.
+
+        Nothing is recorded and no entry is written for each: whoever calls revokes the signing keys afterwards, on
+        which every server drops what it has in memory, and records ``sessions.ended``.
+
+        Args:
+            instant: by the store's clock.
+            ending: how.
+            after: where the step before ended, or None for the first.
+            limit: how many rows one step looks at, at most.
+        """
+        ...
+
     async def reserve_numbers(self, count: int) -> int:
         """Take so many numbers for status lists; returns the first of them.  None is ever given twice."""
         ...
@@ -320,9 +334,12 @@ class Store(AccountStore, SessionStore, RevocationStore, KeyStore, VerifierStore
         ...
 
     async def remove_expired(
-        self, *, session_retention: timedelta, audit_retention: timedelta, batch: int = 500
+        self, *, session_retention: timedelta, audit_retention: timedelta, until: datetime, batch: int = 500
     ) -> Removed:
         """Remove at most ``batch`` rows of each kind whose time has come; of several servers one at a time does.
+
+        What is judged by is the store's time, but never an instant after ``until``: a clock that was set ahead must
+        not remove what is needed when it is right again (``TrustedTime``).
 
         Sessions: over for longer than the retention.  Revocations: dead.  Keys: retired for longer than the retention
         of sessions.

@@ -27,7 +27,7 @@ from doorward.stores.redis.store import RedisSessionStore
 from doorward.stores.redis.unavailable import RedisUnavailable
 from doorward.stores.sql import session_work
 from doorward.testing import a_new_session, an_account, an_ending
-from doorward.testing.store_suite.case import POLICY, SOMEBODY, actions, presentation, row, sign_up, start
+from doorward.testing.store_suite.case import POLICY, SOMEBODY, WHENEVER, actions, presentation, row, sign_up, start
 from tests.sessions.deployments import (
     ACTOR,
     EMAIL,
@@ -256,7 +256,7 @@ async def test_a_changed_password_is_changed_though_redis_did_not_answer_afterwa
         account, PASSWORD_HASH, keep=kept, new_secret_hash=b"n" * 32, ending=an_ending(EndReason.PASSWORD_CHANGED)
     )
     assert not isinstance(changed, AccountMoved)
-    await store.remove_expired(session_retention=timedelta(1), audit_retention=timedelta(1))
+    await store.remove_expired(session_retention=timedelta(1), audit_retention=timedelta(1), until=WHENEVER)
     assert (await row(store, kept)).secret_hash == b"n" * 32
     assert (await row(store, kept)).ended_at is None
     assert (await row(store, other)).ended_reason is EndReason.PASSWORD_CHANGED
@@ -283,7 +283,7 @@ async def test_a_reuse_whose_end_was_lost_is_not_known(store: RedisSessionStore)
     with pytest.raises(StoreUnavailable):
         await store.end_reused(session, an_ending(EndReason.REUSE), event)
     assert Action.REFRESH_REUSED not in await actions(store)
-    await store.remove_expired(session_retention=timedelta(1), audit_retention=timedelta(1))
+    await store.remove_expired(session_retention=timedelta(1), audit_retention=timedelta(1), until=WHENEVER)
     assert (await row(store, session)).ended_reason is EndReason.REUSE
     assert (await actions(store, session=session.id))[-2:] == [Action.REFRESH_REUSED, Action.SESSION_ENDED]
 

@@ -16,7 +16,7 @@ from doorward.accounts.model import AccountChange
 from doorward.errors import DatabaseUnusable, StoreUnavailable
 from doorward.rotation.model import Taken
 from doorward.testing import an_ending
-from doorward.testing.store_suite.case import POLICY, SOMEBODY, presentation, row, sign_up, start
+from doorward.testing.store_suite.case import POLICY, SOMEBODY, WHENEVER, presentation, row, sign_up, start
 from tests.sessions.deployments import sqlite, template
 from tests.stores.at_once import PRESENTING
 from tests.stores.on_redis import a_store, opened
@@ -120,7 +120,7 @@ async def test_a_user_needs_no_more_than_the_guide_says(sqlite: str, valkey: Val
             await store.sessions_of(session.account)
             await store.end_sessions(session.account, an_ending())
             await store._redis.announce("[]")
-            await store.remove_expired(session_retention=timedelta(1), audit_retention=timedelta(1))
+            await store.remove_expired(session_retention=timedelta(1), audit_retention=timedelta(1), until=WHENEVER)
         valkey.say("ACL", "SETUSER", "doorward", "-ping")
         with pytest.raises(DatabaseUnusable, match="rights"):
             await a_store(sqlite, address).open()

@@ -32,6 +32,7 @@ class Action(StrEnum):
     SESSION_REFUSED = "session.refused"
     SESSION_ENDED = "session.ended"
     SESSION_MOVED = "session.moved"
+    SESSIONS_ENDED = "sessions.ended"
     REFRESH_ROTATED = "refresh.rotated"
     REFRESH_RETRIED = "refresh.retried"
     REFRESH_WAITED = "refresh.waited"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -33,6 +33,7 @@ class Request:
         body: at most ``LARGEST_BODY`` + 1 bytes.
         client: the client's address as the server gives it, or None where unknown.
         scheme: ``http`` or ``https``.
+        has_left: asks whether the client has closed its connection; None where the server does not say (WSGI).
     """
 
     method: str
@@ -42,6 +43,7 @@ class Request:
     body: bytes = field(default=b"", repr=False)
     client: str | None = None
     scheme: str = "http"
+    has_left: Callable[[], Awaitable[bool]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def host(self) -> str:

@@ -34,7 +34,7 @@ REFRESHED_EVERY = timedelta(seconds=5)
 MOST_BATCHES = 20
 """Batches of one round of housekeeping: what is left is left for the next, so that requests never wait for it long."""
 
-_FREQUENT = frozenset({"read_health", "read_readiness", "read_metrics", "page_asset"})
+_FREQUENT = frozenset({"read_health", "read_readiness", "read_metrics", "page_asset", "read_revocation_digests"})
 
 _log = logging.getLogger("doorward.server")
 
@@ -120,6 +120,7 @@ class ServerApp:
             readers=known.hub.readers,
             readers_cut=known.hub.cut,
             hits={"sessions": known.cookies.hits, "tokens": known.desk.remembered.hits},
+            incidents=known.incidents,
             refused_credentials=dict(known.limits.refused_credentials),
             misses={"sessions": known.cookies.misses, "tokens": known.desk.remembered.misses},
             in_flight=self._api.admission.in_flight,

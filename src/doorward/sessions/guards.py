@@ -149,6 +149,9 @@ class Guards:
                     for guard in self._all():
                         if guard.principal.carrier == "token":
                             self._finish(guard, InvalidToken("a signing key has been revoked"))
+                        else:
+                            # Everybody's sessions may have ended with it, without an entry for each.
+                            self._doubt([guard])
                 case Kind.TOKEN:
                     pass  # the session is what is followed
 

@@ -22,7 +22,18 @@ from doorward.revocation.model import Revocation
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.rotation.rules import next_generation
 from doorward.secret import Secret
-from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session, Sighting, Started
+from doorward.sessions.model import (
+    AccountMoved,
+    Ended,
+    Ending,
+    EndReason,
+    NewSession,
+    Session,
+    Sighting,
+    Started,
+    Step,
+    ended,
+)
 from doorward.sessions.rules import decide_idle_expiry, decide_standing, goes_on
 from doorward.stores import records
 from doorward.stores.memory_tables import Tables
@@ -225,6 +236,14 @@ class MemoryStore:
             over = tables.end(live, ending, at=now).sessions
             return Ended(sessions=over, revocations=tables.revoke_before(raised, ending, at=now))
 
+    async def end_begun_before(self, instant: datetime, ending: Ending, *, after: str | None, limit: int) -> Step:  # noqa: ARG002 -- one step is enough
+        with self._lock:
+            now, tables = self._clock(), self._tables
+            begun = [row for row in tables.sessions.values() if row.created_at <= instant]
+            over = [row for row in begun if row.ended_at is None and row.leaves_at > now]
+            tables.put(ended(row, at=now, reason=ending.reason) for row in over)
+            return Step(ended=len(over), after=None)
+
     async def reserve_numbers(self, count: int) -> int:
         with self._lock:
             first = self._tables.numbers
@@ -356,10 +375,10 @@ class MemoryStore:
             return self._tables.secret_check
 
     async def remove_expired(
-        self, *, session_retention: timedelta, audit_retention: timedelta, batch: int = 500
+        self, *, session_retention: timedelta, audit_retention: timedelta, until: datetime, batch: int = 500
     ) -> Removed:
         with self._lock:
-            now, tables = self._clock(), self._tables
+            now, tables = min(self._clock(), until), self._tables
             cutoff = now - session_retention
             sessions = [row for row in tables.sessions.values() if _over_since(row) <= cutoff][:batch]
             keys = [kid for kid, key in tables.keys.items() if key.retired_at and key.retired_at <= cutoff][:batch]

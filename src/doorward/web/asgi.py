@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 from doorward.doorward import Doorward
 from doorward.errors import ConfigurationError, DoorwardError, Problem
@@ -49,6 +50,12 @@ __all__ = [
 
 _HTTP_OF = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_TURNS = 6
+"""Turns of the event loop after which the end of a connection is known that has arrived together with its request.
+
+It is read one turn after the request, announced a turn later, and wakes whoever receives in two more.
+"""
 
 TAKEN_WITHIN = timedelta(seconds=15)
 """How long a client may take for the next part of a stream before the connection is dropped."""
@@ -107,7 +114,7 @@ class DoorwardApp:
         body = b"" if scope["method"] in _BODILESS else await read_body(scope, receive)
         if body is None:
             return  # the client has gone
-        request = request_of(scope, body)
+        request = request_of(scope, body, has_left=partial(has_left, receive))
         response = await self.api.answer(request)
         if response.stream is None:
             await send_response(response, send, head=request.method == "HEAD")
@@ -115,7 +122,7 @@ class DoorwardApp:
             await send_stream(response, response.stream, receive, send)
 
 
-def request_of(scope: Scope, body: bytes = b"") -> Request:
+def request_of(scope: Scope, body: bytes = b"", *, has_left: Callable[[], Awaitable[bool]] | None = None) -> Request:
     """The request that an ASGI scope tells of, its path below the place where the application is mounted.
 
     A websocket's handshake counts as a call that changes something: pages may open one to anywhere, with cookies.
@@ -129,7 +136,22 @@ def request_of(scope: Scope, body: bytes = b"") -> Request:
         body=body,
         client=client[0] if client else None,
         scheme=_HTTP_OF.get(scope.get("scheme", "http"), "http"),
+        has_left=has_left,
     )
+
+
+async def has_left(receive: Receive) -> bool:
+    """Whether the client has closed its connection, of a request whose body has been read."""
+    receiving = asyncio.ensure_future(receive())
+    try:
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+            if receiving.done():
+                return bool(receiving.result()["type"] == "http.disconnect")
+        return False
+    finally:
+        receiving.cancel()
+        await asyncio.gather(receiving, return_exceptions=True)
 
 
 async def authenticate_scope(auth: Doorward, scope: Scope) -> Principal:

@@ -133,6 +133,7 @@ revocation = Table(
     Column("id", _Id, primary_key=True),
     Column("value", Integer, nullable=False),
     Column("dies_at", Instant, nullable=False, index=True),
+    Column("reason", Text),
 )
 
 signing_key = Table(
