@@ -295,6 +295,10 @@ class Doorward:
         """See ``accounts.flow.import_account``."""
         return await accounts.import_account(self.deployment, imported, actor=actor)
 
+    async def import_again(self, account_id: str, imported: ImportedAccount, *, actor: Actor) -> Account:
+        """See ``accounts.flow.import_again``."""
+        return await self._to_the_end(accounts.import_again(self.deployment, account_id, imported, actor=actor))
+
     async def change_password(
         self, principal: Principal, *, current: Secret, new: Secret, origin: Origin
     ) -> Secret | None:
@@ -302,6 +306,12 @@ class Doorward:
         return await self._to_the_end(
             accounts.change_password(self.deployment, principal, current=current, new=new, origin=origin)
         )
+
+    async def set_password(
+        self, account_id: str, new: Secret, *, keep: str | None = None, actor: Actor
+    ) -> Secret | None:
+        """See ``accounts.flow.set_password``."""
+        return await self._to_the_end(accounts.set_password(self.deployment, account_id, new, keep=keep, actor=actor))
 
     async def account(self, account_id: str) -> Account:
         """One account.  Raises NotFound."""

@@ -93,7 +93,8 @@ class Actor:
     """On whose behalf something is done, and from where.
 
     Args:
-        name: an account's id, ``admin-key``, ``command-line``, ``housekeeping``, or None before anybody is known.
+        name: an account's id, ``admin-key``, ``command-line``, ``django``, ``housekeeping``, or None before anybody is
+            known.
         origin: where the request came from.
     """
 

@@ -76,6 +76,11 @@ class Guards:
     def __len__(self) -> int:
         return sum(map(len, self._by_session.values()))
 
+    @property
+    def accounts(self) -> frozenset[str]:
+        """Whose connections are open."""
+        return frozenset(self._by_account)
+
     async def begin(self, principal: Principal, demands: Demands) -> Guard:
         """Watch a connection, once the store has said that its session stands.  ``end`` it in any case.
 
