@@ -8,11 +8,11 @@ counts for itself.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from heapq import nlargest
 from secrets import token_bytes
 from typing import Literal, get_args
 
@@ -117,12 +117,15 @@ def forgive_attempt(bucket: Bucket, *, rate: Rate) -> Bucket:
 # Memory
 
 
+def _spent(entry: tuple[bytes, Bucket]) -> datetime:
+    return entry[1].whole_at
+
+
 class AttemptLimiter:
     """One rate for many keys, in bounded memory.
 
-    A key that was not used for longest is dropped when there are too many, and with it what was spent of it: whoever
-    can make attempts under that many other keys gets the burst anew.  So every limit by something that a caller chooses
-    freely stands behind one by the caller's address.
+    When there are too many keys, those of which least was spent are dropped: to have a spent key forgotten, somebody
+    would have to spend as much under each of that many others.
 
     Keys are kept as a MAC under a key of this process: a dump of the memory holds no e-mail and no address.
 
@@ -137,18 +140,12 @@ class AttemptLimiter:
         self._rate = rate
         self._most_keys = most_keys
         self._pepper = token_bytes(32)
-        self._buckets: OrderedDict[bytes, Bucket] = OrderedDict()
+        self._buckets: dict[bytes, Bucket] = {}
         # Synchronous hosts sign in from many threads.
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._buckets)
-
-    def check(self, key: str, now: datetime) -> None:
-        """Nothing, where one more attempt would be allowed.  Raises RateLimited."""
-        decision = decide_attempt(self._buckets.get(self._name(key)), now=now, rate=self._rate)
-        if isinstance(decision, Denied):
-            raise RateLimited(decision.retry_after)
 
     def spend(self, key: str, now: datetime) -> None:
         """Count an attempt before it is made, so that a hundred at once are a hundred.  Raises RateLimited."""
@@ -156,12 +153,10 @@ class AttemptLimiter:
         with self._lock:
             decision = decide_attempt(self._buckets.get(name), now=now, rate=self._rate)
             if isinstance(decision, Denied):
-                self._buckets.move_to_end(name)
                 raise RateLimited(decision.retry_after)
             self._buckets[name] = decision.bucket
-            self._buckets.move_to_end(name)
-            while len(self._buckets) > self._most_keys:
-                self._buckets.popitem(last=False)
+            if len(self._buckets) > self._most_keys:
+                self._make_room()
 
     def forgive(self, key: str) -> None:
         """Put one attempt back: it was none that counts.
@@ -173,6 +168,11 @@ class AttemptLimiter:
             bucket = self._buckets.get(name)
             if bucket is not None:
                 self._buckets[name] = forgive_attempt(bucket, rate=self._rate)
+
+    def _make_room(self) -> None:
+        # A tenth at once, so that going through all of them is seldom.
+        kept = nlargest(self._most_keys - self._most_keys // 10, self._buckets.items(), key=_spent)
+        self._buckets = dict(kept)
 
     def _name(self, key: str) -> bytes:
         return blake2b(key.encode(errors="surrogatepass"), key=self._pepper, digest_size=16).digest()
@@ -223,11 +223,6 @@ class Limits:
     def before_refresh(self, session: str) -> None:
         """Count a presentation of a genuine refresh token.  Raises RateLimited."""
         self._count(self._refreshes.spend, session)
-
-    def before_admin_key(self, origin: Origin) -> None:
-        """Raises RateLimited where too many credentials from this address were refused."""
-        if origin.network is not None and self._is_on:
-            self._refused_credentials.check(origin.network, self._clock())
 
     def after_refused_credential(self, origin: Origin) -> None:
         """Count a key or credential that was refused.  Raises RateLimited."""

@@ -15,8 +15,11 @@ from typing import Final
 CONFIRMED_AFTER: Final = timedelta(hours=1)
 """How long a clock must have run steadily before removals go by it.  Longer than a revocation lives."""
 
-UNCONFIRMED_MARGIN: Final = timedelta(days=1)
-"""How long ago something must have expired before a process removes it that has not run for long enough to tell."""
+UNCONFIRMED_MARGIN: Final = timedelta(days=30)
+"""How long ago something must have expired before a process removes it that has not run for long enough to tell.
+
+A machine that has started with a wrong clock must not forget a revocation; clocks are rarely further ahead than that.
+"""
 
 NOTICED: Final = timedelta(seconds=10)
 """Smaller steps are followed: an answer may have been on its way for so long.  Revocations outlive tokens by more."""

@@ -235,6 +235,9 @@ HEX = "ab" * 32
         f"$argon2id$v=19$m=65536,t=1,p=17$c2FsdHNhbHQ${B64}",
         "$bcrypt-sha256$v=2,t=2b,r=31$" + "." * 22 + "$" + "." * 31,
         FIREBASE.replace("n=14", "n=99"),
+        # Of these every password, or one of 256, would be the right one.
+        "$fbscrypt$v=1,n=1,r=1,p=1,ss=,sk==$c2FsdA$=",
+        "$fbscrypt$v=1,n=1,r=1,p=1,ss=,sk=AA$c2FsdA$AA",
         # Shape
         f"pbkdf2_md5$1000$salt${B64}",
         "pbkdf2_sha256$1000$salt$",

@@ -27,6 +27,7 @@ class Question:
     policy: RefreshPolicy
     store_identity: str
     revoked: bool
+    delayed: timedelta
 
     def answered_soundly(self) -> Decision:
         return decide_refresh(
@@ -37,6 +38,7 @@ class Question:
             policy=self.policy,
             store_identity=self.store_identity,
             revoked=self.revoked,
+            delayed=self.delayed,
         )
 
 
@@ -52,6 +54,7 @@ def mistaken(answered: Callable[[Question, Decision], Decision]) -> Rules:
         policy: RefreshPolicy,
         store_identity: str,
         revoked: bool = False,
+        delayed: timedelta = timedelta(0),
     ) -> Decision:
         assert session is not None
         assert account is not None
@@ -63,6 +66,7 @@ def mistaken(answered: Callable[[Question, Decision], Decision]) -> Rules:
             policy=policy,
             store_identity=store_identity,
             revoked=revoked,
+            delayed=delayed,
         )
         return answered(question, question.answered_soundly())
 

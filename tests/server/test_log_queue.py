@@ -77,6 +77,15 @@ def test_the_end_of_the_process_does_not_wait_for_ever(gate: Gate, monkeypatch: 
     assert gate.getvalue() == ""
 
 
+def test_a_character_that_the_stream_cannot_encode_costs_no_line() -> None:
+    raw = io.BytesIO()
+    handler = QueuedHandler(io.TextIOWrapper(raw, encoding="ascii"))
+    for text in ("before", "caf\u00e9 \ud800", "after"):
+        handler.emit(record(text))
+    handler.flush()
+    assert raw.getvalue().decode().splitlines() == ["before", "caf\\xe9 \\ud800", "after"]
+
+
 def test_a_broken_stream_raises_nothing() -> None:
     handler = QueuedHandler(Broken())
     handler.emit(record("lost"))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from flask import Blueprint, Flask, Response, redirect, request
+from flask import Blueprint, Flask, Response, redirect, request, stream_with_context
 from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
@@ -380,6 +380,10 @@ def an_app_with_an_api(**handlers: Any) -> Iterator[FlaskClient]:
     def public() -> Response:
         return Response("hello", headers={"Vary": "Accept"})
 
+    @app.get("/late")
+    def late() -> Response:
+        return Response(stream_with_context(f"hello {bool(current_principal)}" for _ in range(1)))
+
     app.register_blueprint(api)
     for name, handler in handlers.items():
         app.register_error_handler(getattr(errors, name), handler)
@@ -410,7 +414,8 @@ def test_a_handler_of_the_applications_own_answers_a_refusal() -> None:
 def test_an_answer_varies_where_the_view_has_looked_at_who_asks_and_nowhere_else() -> None:
     with an_app_with_an_api() as browser:
         for _ in ("a visitor", "somebody"):
-            assert browser.get("/greeting").headers["vary"] == "Cookie, Authorization"
+            for path in ("/greeting", "/late"):
+                assert browser.get(path).headers["vary"] == "Cookie, Authorization"
             assert browser.get("/public").headers["vary"] == "Accept"
             browser.post("/auth/v1/sessions", json=PERSON)
         assert browser.get("/mine").headers["vary"] == "Accept, Cookie, Authorization"

@@ -27,7 +27,7 @@ from doorward.testing import CookieClient
 from doorward.web.asgi import AuthenticationMiddleware, DoorwardApp
 from doorward.web.fastapi import Doorward as FastApiDoorward
 from doorward.web.litestar import Doorward as LitestarDoorward
-from doorward.web.looked import KEY, Looked, WatchedScope, is_looked_at, mark_looked
+from doorward.web.looked import KEY, Looked, WatchedScope, is_looked_at, mark_looked, varying_late
 from doorward.web.starlette import Doorward as StarletteDoorward
 from doorward.web.starlette import SignedInUser
 
@@ -102,6 +102,13 @@ def starlette() -> Site:
         name = request.user.display_name
         return StreamingResponse((part for part in (name, "!")), headers=ACCEPT)
 
+    async def late(request: Request) -> Any:
+        async def parts() -> AsyncIterator[str]:
+            yield "hello "
+            yield request.user.display_name
+
+        return StreamingResponse(parts(), headers=ACCEPT)
+
     @auth.requires()
     async def needed(request: Request) -> Any:
         return JSONResponse({"user": request.user.identity}, headers=ACCEPT)
@@ -114,7 +121,7 @@ def starlette() -> Site:
     inner = Starlette(routes=[Route("/user", user), Route("/needed", needed)], middleware=[Middleware(Copying)])
     app = Starlette(
         routes=[
-            *(Route(f"/{each.__name__}", each) for each in (public, user, kind, streamed, needed)),
+            *(Route(f"/{each.__name__}", each) for each in (public, user, kind, streamed, late, needed)),
             Route("/endpoint", Endpoint),
             Mount("/inner", app=inner),
             auth.mount("/auth"),
@@ -122,7 +129,9 @@ def starlette() -> Site:
         middleware=[auth.middleware],
         lifespan=auth.lifespan,
     )
-    return Site(auth, app, ["/user", "/kind", "/streamed", "/inner/user"], ["/needed", "/inner/needed", "/endpoint"])
+    return Site(
+        auth, app, ["/user", "/kind", "/streamed", "/late", "/inner/user"], ["/needed", "/inner/needed", "/endpoint"]
+    )
 
 
 def fastapi(*, mounted: bool = True) -> Site:
@@ -276,6 +285,27 @@ async def test_an_endpoint_without_the_middleware_says_what_is_missing() -> None
         await CookieClient(Starlette(routes=[Route("/", needed)])).get("/")
 
 
+async def test_an_event_stream_begins_before_its_first_event() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    sending = varying_late(send, Looked())
+    await sending({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+    assert [message["headers"][-1] for message in sent] == [(b"vary", WHO_ASKS.encode())]
+
+
+async def test_an_application_that_fails_before_its_first_byte_has_not_begun_to_answer() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await varying_late(send, Looked())({"type": "http.response.start", "status": 200, "headers": []})
+    assert sent == []
+
+
 # The scope that notices
 
 
@@ -290,6 +320,7 @@ def a_scope() -> WatchedScope:
         lambda scope: scope.get("doorward.principal"),
         lambda scope: scope.get("user", "x"),
         lambda scope: scope.pop("user"),
+        lambda scope: scope.setdefault("user", None),
         lambda scope: {**scope},
         dict,
         list,

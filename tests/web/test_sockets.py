@@ -110,6 +110,35 @@ def test_a_socket_opens_for_whoever_is_signed_in_and_is_closed_for_anybody_else(
                 assert refused.value.code == SESSION_OVER
 
 
+def depth_of(app: FastAPI) -> int:
+    found, inner = 0, app.middleware_stack
+    while inner is not None:
+        found, inner = found + 1, getattr(inner, "app", None)
+    return found
+
+
+@pytest.mark.parametrize("mounted", [True, False])
+def test_no_socket_leaves_anything_behind_in_its_application(*, mounted: bool) -> None:
+    auth = FastApiDoorward("memory:", **OPTIONS)
+    app = FastAPI()
+    if mounted:
+        auth.mount(app, "/auth")
+
+    @app.websocket("/optional")
+    async def optional(socket: WebSocket, who: Annotated[Principal | None, Depends(auth.optional_principal)]) -> None:
+        assert who is None
+        await socket.accept()
+        await socket.close()
+
+    with TestClient(app) as client:
+        depths = set()
+        for _ in range(5):
+            with client.websocket_connect("/optional"):
+                pass
+            depths.add(depth_of(app))
+    assert len(depths) == 1
+
+
 def test_litestar_opens_and_closes_alike() -> None:
     app, paths = litestar()
     with LitestarClient(app) as client:

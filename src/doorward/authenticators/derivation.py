@@ -124,6 +124,10 @@ class FirebaseScrypt:
     signer_key: bytes = field(repr=False)
     salt_separator: bytes
 
+    def __post_init__(self) -> None:
+        # What is compared is as long as this key.
+        _check_size(len(self.signer_key))
+
     def derive(self, password: bytes, salt: bytes) -> bytes:
         from cryptography.hazmat.primitives.ciphers import Cipher
         from cryptography.hazmat.primitives.ciphers.algorithms import AES256

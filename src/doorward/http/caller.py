@@ -17,7 +17,6 @@ from doorward.errors import (
     CsrfFailed,
     InvalidToken,
     NotAuthenticated,
-    RateLimited,
     Refusal,
     SessionEnded,
 )
@@ -186,24 +185,11 @@ async def authenticate_admin_request(auth: Doorward, request: Request) -> Actor:
 
 async def _authenticate_admin(auth: Doorward, request: Request) -> Actor:
     bearer = parse_authorization(request.headers.get("authorization"))
-    if bearer is not None and _is_admin_key(auth, request, bearer):
+    if bearer is not None and auth.is_admin_key(bearer):
         return Actor(name=ADMIN_KEY_ACTOR, origin=request.origin)
     principal = await authenticate_request(auth, request)
     principal.require(roles={ADMIN_ROLE})
     return Actor(name=principal.subject, origin=request.origin)
-
-
-def _is_admin_key(auth: Doorward, request: Request, bearer: Secret) -> bool:
-    """Whether it is the admin key.
-
-    Where too many keys from this address were refused it is not asked, or there would be no limit on guessing.  Access
-    tokens and verifiers' credentials, which nobody can guess, go on working from there.
-    """
-    try:
-        auth.deployment.limits.before_admin_key(request.origin)
-    except RateLimited:
-        return False
-    return auth.is_admin_key(bearer)
 
 
 def _is_access_token(authorization: str) -> bool:
@@ -313,7 +299,7 @@ async def authenticate_verifier_request(auth: Doorward, request: Request) -> str
         bearer = parse_authorization(request.headers.get("authorization"))
         if bearer is None:
             raise NotAuthenticated
-        if _is_admin_key(auth, request, bearer):
+        if auth.is_admin_key(bearer):
             return None
         return (await auth.authenticate_verifier(bearer)).id
 

@@ -44,8 +44,8 @@ class QueuedHandler(logging.Handler):
             self._dropped += 1
             return
         self._lines.append(self.format(record))
-        if self._thread is None:
-            # With the first line: a thread does not survive a fork that came before.
+        if self._thread is None or not self._thread.is_alive():
+            # With the first line: a thread does not survive a fork.
             self._thread = threading.Thread(target=self._write_until_the_end, name="doorward: log", daemon=True)
             self._thread.start()
         if not self._has_lines.is_set():
@@ -66,7 +66,7 @@ class QueuedHandler(logging.Handler):
     def _write_all(self) -> None:
         while self._lines:
             lines = list(self._lines)
-            text = "".join(f"{line}\n" for line in lines)
+            text = self._writable("".join(f"{line}\n" for line in lines))
             # ValueError: the stream has been closed.
             with contextlib.suppress(OSError, ValueError):
                 self._stream.write(text)
@@ -76,6 +76,11 @@ class QueuedHandler(logging.Handler):
                     self._lines.popleft()
                 self._written.notify_all()
             self._report_dropped()
+
+    def _writable(self, text: str) -> str:
+        """The text with what the stream cannot encode escaped: one character must not cost the lines around it."""
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        return text.encode(encoding, "backslashreplace").decode(encoding)
 
     def _report_dropped(self) -> None:
         dropped, self._dropped = self._dropped, 0

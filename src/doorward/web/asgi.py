@@ -24,7 +24,7 @@ from doorward.web.looked import (
     WatchedScope,
     answers_of,
     mark_looked,
-    varying,
+    varying_late,
 )
 
 __all__ = [
@@ -318,7 +318,7 @@ class AuthenticationMiddleware:
             principal, refusal = await self._identify(scope)
         watched = WatchedScope(scope, answers_of(principal, refusal, self._more))
         try:
-            await self._app(watched, receive, varying(send, watched.looked))
+            await self._app(watched, receive, varying_late(send, watched.looked))
         except DoorwardError as error:
             if scope["type"] != "websocket":
                 raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
+from weakref import WeakSet
 
 from fastapi import Response
 from starlette.applications import Starlette
@@ -19,6 +20,8 @@ from doorward.web.starlette_users import response_of
 Refuse = Callable[[DoorwardError, Scope], message.Response]
 
 _HANDLERS = "starlette.exception_handlers"
+_completed: WeakSet[Starlette] = WeakSet()
+"""Applications that were given the middleware while they were served."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +68,9 @@ def look(connection: HTTPConnection, response: Response | None, refuse: Refuse) 
 def _add_middleware(scope: Scope) -> None:
     """For an application that is served already: from its next request on."""
     app: Any = scope.get("app")
-    if isinstance(app, Starlette) and app.middleware_stack is not None:
+    # Once: a middleware in between may have dropped the key.
+    if isinstance(app, Starlette) and app.middleware_stack is not None and app not in _completed:
+        _completed.add(app)
         _log.warning(
             "An application has routes that ask who makes a request, and was not given to mount() or install():"
             " Doorward is opened with its first request, and not closed with it."

@@ -59,11 +59,51 @@ def varying(send: Send, looked: Looked) -> Send:
     """``send``, which adds ``Vary`` to an answer where the application has looked before it began."""
 
     def sending(message: Message) -> Awaitable[None]:
-        if looked.yes and message["type"] == "http.response.start":
-            message = {**message, "headers": vary_headers(list(message.get("headers", ())))}
-        return send(message)
+        return send(_varied(message) if looked.yes and message["type"] == _START else message)
 
     return sending
+
+
+def varying_late(send: Send, looked: Looked) -> Send:
+    """The same for an application that may look while its answer is under way.
+
+    The headers of an answer whose length is not known wait for the first of its body: where there is more to come,
+    the answer varies.  An event stream, whose first event may take long, does at once.
+    """
+    held: Message | None = None
+
+    def sending(message: Message) -> Awaitable[None]:
+        nonlocal held
+        if held is not None:
+            start, held = held, None
+            return _both(send, _varied(start) if looked.yes or message.get("more_body") else start, message)
+        if message["type"] != _START:
+            return send(message)
+        named = {name.lower(): value for name, value in message.get("headers", ())}
+        if looked.yes or named.get(b"content-type", b"").startswith(b"text/event-stream"):
+            return send(_varied(message))
+        if b"content-length" in named:
+            return send(message)
+        held = message
+        return _nothing()
+
+    return sending
+
+
+_START = "http.response.start"
+
+
+def _varied(start: Message) -> Message:
+    return {**start, "headers": vary_headers(list(start.get("headers", ())))}
+
+
+async def _both(send: Send, start: Message, message: Message) -> None:
+    await send(start)
+    await send(message)
+
+
+async def _nothing() -> None:
+    """The message is held back."""
 
 
 class VaryMiddleware:
@@ -77,7 +117,8 @@ class VaryMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] in {"http", "websocket"}:
+            # A WebSocket's too: by this key a route knows that its application has this middleware.
             looked: Looked = scope.setdefault(KEY, Looked())
             send = varying(send, looked)
         await self.app(scope, receive, send)
@@ -105,6 +146,7 @@ class WatchedScope(dict[str, Any]):
 
     def __init__(self, scope: Mapping[str, Any], answers: Mapping[str, Any]) -> None:
         super().__init__(scope)
+        self._answers: Mapping[str, Any] = {}
         self._looked: Looked = self.setdefault(KEY, Looked())
         for key in answers:
             # Of a middleware further out, whose word this one's replaces.
@@ -135,6 +177,11 @@ class WatchedScope(dict[str, Any]):
         if key in self._answers:
             self._tell()
         return super().get(key, default)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        if key in self._answers:
+            self._tell()
+        return super().setdefault(key, default)
 
     def pop(self, key: str, *default: Any) -> Any:
         if key in self._answers:

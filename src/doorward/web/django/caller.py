@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.http import HttpRequest
+from django.http import FileResponse, HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
@@ -132,7 +132,9 @@ def look(request: HttpRequest) -> Caller:
 def vary(request: HttpRequest, response: HttpResponseBase) -> None:
     """Say in the answer's ``Vary`` header what it depends on, beside what the application has said there."""
     caller = caller_of(request)
-    if caller is None or not caller.is_looked_at:
+    # One that comes bit by bit may look after its headers have been sent.
+    may_look_later = response.streaming and not isinstance(response, FileResponse)
+    if caller is None or not (caller.is_looked_at or may_look_later):
         return
     name, value = VARY
     present = response.headers.get(name)

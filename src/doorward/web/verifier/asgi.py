@@ -8,7 +8,17 @@ from doorward.http.message import Request, Response, join_headers
 from doorward.http.problems import close_code_of, problem_of
 from doorward.principal import Principal
 from doorward.verifier import Verifier
-from doorward.web.looked import App, MoreAnswers, Receive, Scope, Send, WatchedScope, answers_of, mark_looked, varying
+from doorward.web.looked import (
+    App,
+    MoreAnswers,
+    Receive,
+    Scope,
+    Send,
+    WatchedScope,
+    answers_of,
+    mark_looked,
+    varying_late,
+)
 from doorward.wire.bearer import parse_authorization
 
 
@@ -43,7 +53,7 @@ class VerifierMiddleware:
             refusal = refused
         watched = WatchedScope(scope, answers_of(principal, refusal, self._more))
         try:
-            await self._app(watched, receive, varying(send, watched.looked))
+            await self._app(watched, receive, varying_late(send, watched.looked))
         except DoorwardError as error:
             if scope["type"] != "websocket":
                 raise

@@ -92,8 +92,8 @@ class Verifier(plain.Verifier):
 
 
 def _vary(response: Response) -> Response:
-    """An answer that depends on who asks says so."""
-    if _LOOKED in request.environ:
+    """An answer that depends on who asks says so; so does one that comes bit by bit, and may look later."""
+    if _LOOKED in request.environ or (response.is_streamed and not response.direct_passthrough):
         response.headers["Vary"] = merge_vary(response.headers.getlist("Vary"))
     return response
 
