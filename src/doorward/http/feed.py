@@ -37,7 +37,7 @@ async def follow_revocations(auth: Doorward, call: Call[str | None, None, None])
 
 
 async def read_digests(auth: Doorward, call: Call[str | None, None, None]) -> Response:
-    heartbeat = auth.deployment.hub.heartbeat
+    heartbeat = auth.deployment.hub.digests
     etag = etag_of(heartbeat.digests)
     if _has(call.request, etag):
         return Response(status=304, headers=(("etag", etag), *_times(heartbeat.reading)))
