@@ -212,9 +212,9 @@ class Digests(Output, frozen=True):
     digests: Annotated[
         dict[str, str], Meta(description="By the minute since the epoch in which entries die: a sum of their hashes.")
     ]
-    recent: Annotated[
-        RecentRevocations | UnsetType, Meta(description="Left out where there are more than 2,500.")
-    ] = UNSET
+    recent: Annotated[RecentRevocations | UnsetType, Meta(description="Left out where there are more than 2,500.")] = (
+        UNSET
+    )
 
 
 # Tokens
