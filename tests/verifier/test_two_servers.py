@@ -96,8 +96,8 @@ def disagreements(a_second: int, *, recent: bool, questions: int = 40) -> float:
     arrivals: list[tuple[float, int, Revocation | None]] = []
     for number in range(int(seconds * a_second)):
         at = START + chance.random() * seconds
-        entry = Revocation(kind=Kind.SESSION, id=f"s{number}", dies_at=NOON + timedelta(seconds=at - START) + LIFE)
-        arrivals += [(at + chance.uniform(0.001, 0.004), server, entry) for server in (0, 1)]
+        ended = Revocation(kind=Kind.SESSION, id=f"s{number}", dies_at=NOON + timedelta(seconds=at - START) + LIFE)
+        arrivals += [(at + chance.uniform(0.001, 0.004), server, ended) for server in (0, 1)]
     arrivals += [(START + 0.7 + 0.1 * number, 2, None) for number in range(questions)]
     differed = 0
     for two.ticks, server, entry in sorted(arrivals, key=lambda each: each[:2]):

@@ -178,12 +178,9 @@ def _write(event: str, members: Mapping[str, Any], name: str | None) -> bytes:
 
 
 def _members(heartbeat: Heartbeat) -> dict[str, Any]:
-    members = {
-        **_times(heartbeat.reading),
-        "digests": {str(minute): sum_ for minute, sum_ in heartbeat.digests.items()},
-    }
-    if heartbeat.recent is not None:
-        recent = heartbeat.recent
+    digests = {str(minute): sum_ for minute, sum_ in heartbeat.digests.items()}
+    members = {**_times(heartbeat.reading), "digests": digests}
+    if (recent := heartbeat.recent) is not None:
         members["recent"] = {"after": write_instant(recent.after), "revocations": _entries(recent.revocations)}
     return members
 
@@ -260,8 +257,11 @@ def parse_digests(body: bytes) -> Heartbeat:
         read = _read_heartbeat(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise MalformedFeed("the digests are no JSON, or a member is missing or of the wrong type") from None
-    recent = read.recent and Recent(after=_utc(read.recent.after), revocations=_known(read.recent.revocations))
-    return Heartbeat(reading=_reading(read.as_of, read.now), digests=read.digests, recent=recent)
+    reading = _reading(read.as_of, read.now)
+    if read.recent is None:
+        return Heartbeat(reading=reading, digests=read.digests)
+    recent = Recent(after=_utc(read.recent.after), revocations=_known(read.recent.revocations))
+    return Heartbeat(reading=reading, digests=read.digests, recent=recent)
 
 
 def parse_instant(text: str | None) -> datetime:
