@@ -188,35 +188,6 @@ def session_json(session: Session, *, current: str | None, places: Places) -> Se
     )
 
 
-# The revocation feed
-
-
-class RevocationJson(Output, frozen=True):
-    kind: Literal["session", "account", "token", "key"]
-    id: str
-    value: int
-    dies_at: Time
-    reason: str | UnsetType = UNSET
-
-
-class RecentRevocations(Output, frozen=True):
-    """Entries that other servers may not have yet; the digests include them."""
-
-    after: Annotated[Time, Meta(description="A whole second: these are all entries that die in a later one.")]
-    revocations: list[RevocationJson]
-
-
-class Digests(Output, frozen=True):
-    as_of: Annotated[Time, Meta(description="When the store was last read whole, by its clock.")]
-    now: Annotated[Time, Meta(description="What the store's clock says now.")]
-    digests: Annotated[
-        dict[str, str], Meta(description="By the minute since the epoch in which entries die: a sum of their hashes.")
-    ]
-    recent: Annotated[RecentRevocations | UnsetType, Meta(description="Left out where there are more than 2,500.")] = (
-        UNSET
-    )
-
-
 # Tokens
 
 
