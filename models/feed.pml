@@ -6,7 +6,7 @@
  * be lost is.  README.md beside this file says how to run it, how time is abstracted, and what each seeded bug breaks.
  *
  * Scenario: SERVERS, NO_QUESTIONS, ROLLED_BACK, SLOW_READS, HEARTBEATS, CRASHES, PUT_BACK, ACCOUNT, CLOCKS.  Scale: MAX, QUEUE and,
- * with CLOCKS, LIFETIME, SKEW, MARGIN, COVERED, STEP.  Seeded bugs: BUG_...
+ * with CLOCKS, LIFETIME, SKEW, MARGIN, COVERED, STEP; with RECENT, how many ticks an entry is recent.  Seeded bugs: BUG_...
  */
 
 /* ---- Scale: a tick is the smallest span that matters, not a second. ---- */
@@ -50,7 +50,7 @@
 /* ---- Rules that must always hold.  The names are never set: they make the checker's report readable. ---- */
 
 hidden byte fresh_refuses, none_refused_without_an_entry, an_entry_stays, a_read_brings_all, a_stream_brings_all;
-hidden byte kept_when_put_back, never_reached;
+hidden byte kept_when_put_back, recent_never_differ, never_reached;
 #define must_hold(name, what) assert((what) || name)
 
 #define older(age, most) age = (age < most -> age + 1 : most)
@@ -114,6 +114,9 @@ byte asked_ago = 0;
 bool answered = false;
 bool answer_has = false;
 byte answer_lag = 0;
+#ifdef RECENT
+bool answer_recent = false;             /* the entry, known to the server or not, dies after the answer's cut */
+#endif
 
 #ifdef CLOCKS
 short offset = 0;                       /* the verifier's time - the time */
@@ -186,6 +189,9 @@ inline learn(s)
 inline forget_question()
 {
     asked = NONE; asked_ago = 0; answered = false; answer_has = false; answer_lag = 0;
+#ifdef RECENT
+    answer_recent = false;
+#endif
 #ifdef CLOCKS
     answer_ago = 0;
 #endif
@@ -324,7 +330,11 @@ end:
 
     /* The digest request. */
     :: d_step { asked == _pid - 1 && !answered && server[_pid - 1].up && server[_pid - 1].warm ->
-        answered = true; answer_has = in_digest(_pid - 1); answer_lag = server[_pid - 1].as_of_ago }
+        answered = true; answer_has = in_digest(_pid - 1); answer_lag = server[_pid - 1].as_of_ago
+#ifdef RECENT
+        ; answer_recent = (revocation == committed && revoked_ago <= RECENT)
+#endif
+        }
 
     /* The stream: what is missing, or a snapshot; then what comes. */
     :: d_step { follows == _pid - 1 && !served && server[_pid - 1].up && server[_pid - 1].warm ->
@@ -405,8 +415,33 @@ inline take_frame()
     frame = nothing; has = false; lag = 0
 }
 
+#ifdef RECENT
+#ifdef BUG_CUT_BY_THE_SERVER_ALONE
+#define mine (known)
+#else
+#define mine (known && !answer_recent)
+#endif
+#ifdef BUG_CUT_BY_THE_VERIFIER_ALONE
+#define theirs (answer_has)
+#else
+#define theirs (answer_has && !answer_recent)
+#endif
+#define differs (mine != theirs)
+#else
+#define differs (answer_has && !known)
+#endif
+
 inline take_answer()
 {
+#ifdef RECENT
+    must_hold(recent_never_differ, !answer_recent || !differs);
+#ifndef BUG_RECENT_LEFT_OUT
+    if
+    :: answer_has && answer_recent -> known = true; seen = true       /* the answer lists it */
+    :: else
+    fi;
+#endif
+#endif
 #ifdef CLOCKS
     if
     :: asked_ago <= MAX -> newest(behind, answer_ago)
@@ -414,8 +449,8 @@ inline take_answer()
     fi;
 #endif
     if
-    :: answer_has && !known -> last = NONE; last_has = false     /* ask for a snapshot */
-    :: !(answer_has && !known) && warm && closes_the_gap -> newest(stale, sum(age_of_question, lag_of_answer))
+    :: differs -> last = NONE; last_has = false     /* ask for a snapshot */
+    :: !differs && warm && closes_the_gap -> newest(stale, sum(age_of_question, lag_of_answer))
     :: else -> last = NONE; last_has = false
     fi;
     forget_question()
@@ -486,6 +521,9 @@ end:
 #define knows_more_than_its_server (known && asked != NONE && answered && !answer_has)
 #define store_knows_less (revocation == committed && !entry && server[0].known)
 #define has_let_go (seen && !known)
+#ifdef RECENT
+#define answered_before_the_stream (answered && answer_has && answer_recent && !known)
+#endif
 
 active proctype Request()
 {

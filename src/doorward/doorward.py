@@ -171,6 +171,7 @@ class Doorward:
                     name=new_identifier(token_bytes),
                     ticks=self._ticks,
                     most_readers=0 if self.is_blocking else MOST_READERS,
+                    lives_for=self.options.revocations_live_for,
                 ),
                 freshness=Freshness(),
                 ticks=self._ticks,

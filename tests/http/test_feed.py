@@ -245,7 +245,9 @@ async def test_digests_say_what_is_held_and_as_of_when(world: World) -> None:
     assert said.digests
     assert said.digests == LiveSet(world.auth.deployment.live).digest(after=said.reading.now + DIGEST_MARGIN)
     assert timedelta(0) <= said.reading.lag < timedelta(seconds=30)
-    assert set(json.loads(answer.body)) == {"as_of", "now", "digests"}
+    assert said.recent is not None
+    assert set(said.recent.revocations) == set(world.auth.deployment.live)
+    assert set(json.loads(answer.body)) == {"as_of", "now", "digests", "recent"}
 
 
 async def test_digests_that_are_known_are_not_sent_again_but_their_age_is(world: World) -> None:

@@ -16,6 +16,7 @@ FEED = Model("feed.pml")
 
 SCENARIOS = {
     "two servers, a stream and questions": "MAX=1",
+    "two servers, answers that list recent entries": "MAX=1 RECENT=1",
     "two servers, a stream with room for two": "MAX=1 QUEUE=2 NO_QUESTIONS",
     "two servers that crash": "MAX=1 CRASHES NO_QUESTIONS",
     "one server that crashes, and heartbeats": "SERVERS=1 MAX=1 CRASHES HEARTBEATS",
@@ -58,6 +59,18 @@ BUGS = {
         "BUG_DEATH_BY_THE_READERS_CLOCK CLOCKS SERVERS=1 MAX=1",
         "an_entry_stays",
     ),
+    "recent entries left out of digests and not listed": (
+        "BUG_RECENT_LEFT_OUT RECENT=1 SERVERS=1 MAX=1",
+        "fresh_refuses",
+    ),
+    "recent entries left out by the server alone": (
+        "BUG_CUT_BY_THE_SERVER_ALONE RECENT=1 MAX=1",
+        "recent_never_differ",
+    ),
+    "recent entries left out by the verifier alone": (
+        "BUG_CUT_BY_THE_VERIFIER_ALONE RECENT=1 SERVERS=1 MAX=1",
+        "recent_never_differ",
+    ),
     "digests that close any gap": ("BUG_DIGEST_CLOSES_ANY_GAP CLOCKS STEP=1 SERVERS=1 MAX=1", "fresh_refuses"),
     "ticks that stop while the machine sleeps": (
         "BUG_TICKS_STOP_IN_SLEEP SERVERS=1 MAX=1 NO_QUESTIONS",
@@ -86,6 +99,7 @@ REACHED = {
     "refuses_while_fresh": "SERVERS=1 MAX=1",
     "streams_and_is_stale": "SERVERS=1 MAX=1",
     "knows_more_than_its_server": "MAX=1",
+    "answered_before_the_stream": "MAX=1 RECENT=1",
     "store_knows_less": "SERVERS=1 MAX=1 PUT_BACK NO_QUESTIONS",
     "has_let_go": "SERVERS=1 MAX=1 CLOCKS",
 }

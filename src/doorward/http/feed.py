@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
 from doorward.doorward import Doorward
 from doorward.errors import StoreUnavailable
 from doorward.http.message import JSON_TYPE, Header, Request, Response
 from doorward.http.operation import Access, Answer, AnyOperation, Call, Operation
-from doorward.http.shapes import Digests
+from doorward.http.shapes import Output, Time
 from doorward.wire.feed import (
     AS_OF_HEADER,
     DIGEST_PATH,
@@ -26,6 +30,32 @@ _STREAM_HEADERS: tuple[Header, ...] = (
 )
 
 
+class RevocationJson(Output, frozen=True):
+    kind: Literal["session", "account", "token", "key"]
+    id: str
+    value: int
+    dies_at: Time
+    reason: str | UnsetType = UNSET
+
+
+class RecentRevocations(Output, frozen=True):
+    """Entries that other servers may not have yet; the digests include them."""
+
+    after: Annotated[Time, Meta(description="A whole second: these are all entries that die in a later one.")]
+    revocations: list[RevocationJson]
+
+
+class Digests(Output, frozen=True):
+    as_of: Annotated[Time, Meta(description="When the store was last read whole, by its clock.")]
+    now: Annotated[Time, Meta(description="What the store's clock says now.")]
+    digests: Annotated[
+        dict[str, str], Meta(description="By the minute since the epoch in which entries die: a sum of their hashes.")
+    ]
+    recent: Annotated[RecentRevocations | UnsetType, Meta(description="Left out where there are more than 2,500.")] = (
+        UNSET
+    )
+
+
 async def follow_revocations(auth: Doorward, call: Call[str | None, None, None]) -> Response:
     deployment = auth.deployment
     if not deployment.hub.streams:
@@ -37,7 +67,7 @@ async def follow_revocations(auth: Doorward, call: Call[str | None, None, None])
 
 
 async def read_digests(auth: Doorward, call: Call[str | None, None, None]) -> Response:
-    heartbeat = auth.deployment.hub.heartbeat
+    heartbeat = auth.deployment.hub.digests
     etag = etag_of(heartbeat.digests)
     if _has(call.request, etag):
         return Response(status=304, headers=(("etag", etag), *_times(heartbeat.reading)))

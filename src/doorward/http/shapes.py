@@ -188,17 +188,6 @@ def session_json(session: Session, *, current: str | None, places: Places) -> Se
     )
 
 
-# The revocation feed
-
-
-class Digests(Output, frozen=True):
-    as_of: Annotated[Time, Meta(description="When the store was last read whole, by its clock.")]
-    now: Annotated[Time, Meta(description="What the store's clock says now.")]
-    digests: Annotated[
-        dict[str, str], Meta(description="By the minute since the epoch in which entries die: a sum of their hashes.")
-    ]
-
-
 # Tokens
 
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from doorward.errors import Busy, StoreUnavailable
 from doorward.revocation.freshness import Ticks
-from doorward.revocation.model import BUCKET, Change, LiveSet, Revocation, bucket_of, hash_of
+from doorward.revocation.model import BUCKET, Change, Kind, LiveSet, Revocation, bucket_of, hash_of, second_of
 from doorward.wire.feed import (
     DIGEST_MARGIN,
     ENTRIES_PER_FRAME,
     Heartbeat,
     KeysChanged,
     Reading,
+    Recent,
     Revoked,
     Snapshot,
     write_event,
@@ -29,6 +30,13 @@ MOST_READERS = 1_000
 MOST_FRAMES = 10_000
 """How many frames are kept for those who come back, and wait for one who is slow before he is cut."""
 
+SETTLED_AFTER = timedelta(seconds=1)
+"""How long after a revocation all servers know it, as a rule: by its announcement, or by their next read."""
+
+MOST_RECENT = 2_500
+"""Entries that the digest request's answer lists.  Where there are more, it lists none."""
+
+_LIFE = timedelta(minutes=17)
 _FRAMES_AT_ONCE = 64
 _SNAPSHOT_KEPT_FOR = timedelta(seconds=1)
 _KEYS = write_event(KeysChanged())
@@ -59,10 +67,17 @@ class Hub:
         ticks: this machine's clock that nobody steps.
         most_readers: at once; with 0, as for a host without an event loop, no frames are kept for them.
         most_frames: kept for those who come back.
+        lives_for: how long an entry lives.  It only decides which entries are listed as recent.
     """
 
     def __init__(
-        self, *, name: str, ticks: Ticks, most_readers: int = MOST_READERS, most_frames: int = MOST_FRAMES
+        self,
+        *,
+        name: str,
+        ticks: Ticks,
+        most_readers: int = MOST_READERS,
+        most_frames: int = MOST_FRAMES,
+        lives_for: timedelta = _LIFE,
     ) -> None:
         self.live = LiveSet(told=self._tell)
         self.listeners: set[Callable[[Sequence[Change]], None]] = set()
@@ -75,6 +90,9 @@ class Hub:
         self._number = 0
         self._ring: deque[tuple[int, bytes]] = deque(maxlen=most_frames)
         self._sums: dict[int, int] = {}
+        self._lives_for = lives_for
+        self._recent: dict[tuple[Kind, str], Revocation] = {}
+        self._settled_until = 0  # the second of ``dies_at`` after which entries are recent; it only grows
         self._known: tuple[datetime, float] | None = None
         self._written: _Written | None = None
         self._writing = asyncio.Lock()
@@ -99,6 +117,7 @@ class Hub:
         for bucket in list(self._sums):
             if bucket < first:
                 self._sums.pop(bucket, None)
+        self._settle()
 
     @property
     def reading(self) -> Reading:
@@ -118,6 +137,27 @@ class Hub:
         reading = self.reading
         return Heartbeat(reading=reading, digests=self._digests(after=reading.now + DIGEST_MARGIN))
 
+    @property
+    def digests(self) -> Heartbeat:
+        """The digest request's answer: what is held, and which entries are recent.  Raises StoreUnavailable."""
+        self._settle()
+        recent = tuple(self._recent.values())
+        if len(recent) > MOST_RECENT:
+            return self.heartbeat
+        after = datetime.fromtimestamp(self._settled_until, UTC)
+        return replace(self.heartbeat, recent=Recent(after=after, revocations=recent))
+
+    def _settle(self) -> None:
+        """Forget which entries were recent and are so no more."""
+        settled = self.reading.now - SETTLED_AFTER + self._lives_for
+        second = int(settled.timestamp()) - 1
+        if second <= self._settled_until:
+            return
+        self._settled_until = second
+        for name, entry in tuple(self._recent.items()):
+            if second_of(entry) <= self._settled_until:
+                self._recent.pop(name, None)
+
     def _digests(self, *, after: datetime) -> Mapping[int, str]:
         first = after.timestamp() / BUCKET.total_seconds()
         return {bucket: f"{total:032x}" for bucket, total in sorted(self._sums.items()) if bucket > first and total}
@@ -131,6 +171,8 @@ class Hub:
             if before is not None:
                 self._add(bucket_of(before), -hash_of(before))
             self._add(bucket_of(after), hash_of(after))
+            if second_of(after) > self._settled_until:
+                self._recent[after.kind, after.id] = after
         if not self.streams:
             return
         for start in range(0, len(changes), ENTRIES_PER_FRAME):

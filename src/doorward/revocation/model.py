@@ -172,10 +172,15 @@ class LiveSet:
 
 def bucket_of(entry: Revocation) -> int:
     """The minute since the epoch that an entry dies in."""
-    return int(entry.dies_at.timestamp()) // int(BUCKET.total_seconds())
+    return second_of(entry) // int(BUCKET.total_seconds())
+
+
+def second_of(entry: Revocation) -> int:
+    """The second since the epoch that an entry dies in."""
+    return int(entry.dies_at.timestamp())
 
 
 def hash_of(entry: Revocation) -> int:
     """What an entry adds to the digest of its bucket, modulo 2^128."""
-    text = f"{entry.kind}\0{entry.id}\0{entry.value}\0{int(entry.dies_at.timestamp())}"
+    text = f"{entry.kind}\0{entry.id}\0{entry.value}\0{second_of(entry)}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16])

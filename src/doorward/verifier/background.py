@@ -219,7 +219,10 @@ class Background:
             self._tell(Topic.DIGEST, f"the digests cannot be had: {error}")
             return
         with self._lock:
-            self._replica.answered(answer, asked_at=asked_at, at=self._ticks(), wall=self._clock())
+            try:
+                self._replica.answered(answer, asked_at=asked_at, at=self._ticks(), wall=self._clock())
+            except MalformedFeed as error:
+                self._tell(Topic.DIGEST, f"the digests cannot be read: {error}")
             self._news()
 
     def _look(self) -> None:

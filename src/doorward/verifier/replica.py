@@ -177,12 +177,15 @@ class Replica:
             asked_at: ticks when the request was begun.
             at: ticks now.
             wall: this machine's time now.
+
+        Raises:
+            MalformedFeed: an entry of the answer is garbage.
         """
         if isinstance(answer, Heartbeat):
             self._last_answer = answer
         if self._last_answer is None:
             return  # "as last time", and there was none
-        if not self._tally.has_held(self._last_answer.digests):
+        if not self._holds(self._last_answer, wall=wall):
             self._differs(at)
         elif self.freshness.known_as_of is None or asked_at - self.freshness.known_as_of > COVERED.total_seconds():
             self._resync(at)
@@ -190,6 +193,17 @@ class Replica:
             self._differing = 0
             if self._note(answer.reading, asked_at=asked_at, at=at, wall=wall):
                 self._tell(Topic.DIGEST, None)
+
+    def _holds(self, answer: Heartbeat, *, wall: datetime) -> bool:
+        """Merge the recent entries of an answer, and decide whether all is held that its server held."""
+        if answer.recent is None:
+            return self._tally.has_held(answer.digests)
+        recent = answer.recent.revocations
+        # What the digests are compared without has to be held as well: else this would be as fresh as a server's
+        # knowledge without its latest entries, or lack an account whose entry is always recent as it is always raised.
+        self._merge(recent, wall=wall)
+        held = all(self.live.get(entry.kind, entry.id) is not None for entry in recent)
+        return held and self._tally.holds(answer.digests, recent=recent, after=answer.recent.after)
 
     # What is known
 

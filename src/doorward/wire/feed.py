@@ -8,7 +8,7 @@
 | --- | --- | --- |
 | ``snapshot`` | ``revocations``, ``more``; the last frame of a snapshot also ``as_of`` and ``now`` | the last frame's |
 | ``revoked`` | ``revocations`` | yes |
-| ``heartbeat`` | ``as_of``, ``now``, ``digests`` | no |
+| ``heartbeat`` | ``as_of``, ``now``, ``digests``; the digest request's answer also ``recent`` | no |
 | ``keys`` | nothing: the key set has changed, fetch it | no |
 
 Times are RFC 3339 in UTC with microseconds.  A reader ignores members, events and kinds that it does not know, so that
@@ -84,16 +84,31 @@ class Revoked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recent:
+    """The entries that a server has learned of so recently that other servers may not have them yet.
+
+    Args:
+        after: a whole second.  These are all entries of the server that die in a later second.
+        revocations: the entries.
+    """
+
+    after: datetime
+    revocations: tuple[Revocation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
     """What the server holds, in short: each second in the stream, and as the answer of the digest request.
 
     Args:
         reading: how old it is.
-        digests: ``LiveSet.digest(after=reading.now + DIGEST_MARGIN)``.
+        digests: ``LiveSet.digest(after=reading.now + DIGEST_MARGIN)``; they include the recent entries.
+        recent: None where the server does not list them: in the stream, and where there are too many.
     """
 
     reading: Reading
     digests: Mapping[int, str]
+    recent: Recent | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +178,11 @@ def _write(event: str, members: Mapping[str, Any], name: str | None) -> bytes:
 
 
 def _members(heartbeat: Heartbeat) -> dict[str, Any]:
-    return {**_times(heartbeat.reading), "digests": {str(minute): sum_ for minute, sum_ in heartbeat.digests.items()}}
+    digests = {str(minute): sum_ for minute, sum_ in heartbeat.digests.items()}
+    members = {**_times(heartbeat.reading), "digests": digests}
+    if (recent := heartbeat.recent) is not None:
+        members["recent"] = {"after": write_instant(recent.after), "revocations": _entries(recent.revocations)}
+    return members
 
 
 def _times(reading: Reading) -> dict[str, str]:
@@ -203,10 +222,16 @@ class _Snapshot(msgspec.Struct, frozen=True):
     now: _Instant | None = None
 
 
+class _Recent(msgspec.Struct, frozen=True):
+    after: _Instant
+    revocations: list[_Entry]
+
+
 class _Heartbeat(msgspec.Struct, frozen=True):
     as_of: _Instant
     now: _Instant
     digests: dict[int, _Digest]
+    recent: _Recent | None = None
 
 
 class _Nothing(msgspec.Struct, frozen=True):
@@ -232,7 +257,11 @@ def parse_digests(body: bytes) -> Heartbeat:
         read = _read_heartbeat(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise MalformedFeed("the digests are no JSON, or a member is missing or of the wrong type") from None
-    return Heartbeat(reading=_reading(read.as_of, read.now), digests=read.digests)
+    reading = _reading(read.as_of, read.now)
+    if read.recent is None:
+        return Heartbeat(reading=reading, digests=read.digests)
+    recent = Recent(after=_utc(read.recent.after), revocations=_known(read.recent.revocations))
+    return Heartbeat(reading=reading, digests=read.digests, recent=recent)
 
 
 def parse_instant(text: str | None) -> datetime:
