@@ -60,6 +60,7 @@ SYSTEM_PACKAGES = {
     "chromium": "the tests in a browser",
     "libatomic1": "the tests in a browser",
     "memcached": "the tests of the cache in Memcached",
+    "pgbouncer": "the tests of a pooler before PostgreSQL",
     "nginx-light": "the tests of forward authentication behind nginx",
     "spin": "the tests of the protocol models",
     "gcc": "the tests of the protocol models",

@@ -3,10 +3,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from hypothesis import settings
 
+from doorward import background
 from tests import memcached as memcached_programs
 from tests import valkey as valkey_programs
 from tests.memcached import MemcachedServer, a_memcached
@@ -21,6 +23,9 @@ pytest.register_assert_rewrite("doorward.testing.store_suite")
 settings.register_profile("developer", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "developer")
+
+# A machine that is busy must not decide whether a write in the background is done before the answer.
+background.WAITED_FOR = timedelta(seconds=30)
 
 # What was compiled for one process is kept for the next, also where the machine says not to: tests start hundreds.
 os.environ["PYTHONDONTWRITEBYTECODE"] = ""

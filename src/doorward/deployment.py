@@ -11,7 +11,7 @@ from doorward.keyring import Keyring
 from doorward.limits import Limits
 from doorward.memory import Memory
 from doorward.options import Options
-from doorward.ports import Clock, Entropy, PasswordHashing, Store
+from doorward.ports import BackgroundWrites, Clock, Entropy, PasswordHashing, Store
 from doorward.revocation.freshness import Freshness, Ticks
 from doorward.revocation.hub import Hub
 from doorward.revocation.model import LiveSet
@@ -46,6 +46,7 @@ class Deployment:
         forwarded: tokens for upstreams that were made a moment ago, by session.
         verifiers: who may read the feed, by id, as of the last look.
         watches: whether somebody keeps this up to date in the background, in this process.
+        background: runs writes that no request has to wait for.
     """
 
     options: Options
@@ -65,6 +66,7 @@ class Deployment:
     forwarded: dict[str, ForwardedToken] = field(default_factory=dict)
     verifiers: dict[str, StoredVerifier] = field(default_factory=dict)
     watches: Callable[[], bool]
+    background: BackgroundWrites
 
     @property
     def live(self) -> LiveSet:

@@ -14,10 +14,11 @@ from doorward.accounts.model import Account, AccountChange, ImportedAccount
 from doorward.assurance import Demands
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
+from doorward.background import LoopWrites, ThreadWrites
 from doorward.clocks import seconds_of, system_clock
 from doorward.completion import to_the_end
 from doorward.deployment import Deployment
-from doorward.errors import ConfigurationError, Unavailable
+from doorward.errors import ConfigurationError, KeysNotLoaded
 from doorward.keyring import Keyring, problems_of_secrets
 from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
@@ -157,6 +158,7 @@ class Doorward:
                 limits=limits_for(self.options, clock=self._clock),
                 statuses=Statuses(),
                 watches=self._watching_thread.is_on if self.is_blocking else (lambda: True),
+                background=ThreadWrites() if self.is_blocking else LoopWrites(),
             )
             await keys.check_secret(deployment)
             await read_changes(deployment, makes_keys=self._makes_keys)
@@ -176,6 +178,7 @@ class Doorward:
             self._watching = None
         if self._deployment is not None:
             self._deployment.hashing.close()
+            await self._deployment.background.close()
             self._deployment = None
             await self._store.close()
 
@@ -229,7 +232,7 @@ class Doorward:
         """Whether requests can be answered.  Raises Unavailable naming what is down."""
         await self._store.ping()
         if not self.deployment.desk.ready:
-            raise Unavailable(detail="the signing keys have not been loaded")
+            raise KeysNotLoaded(detail="the signing keys have not been loaded")
 
     # Accounts
 

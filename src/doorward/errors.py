@@ -19,6 +19,7 @@
     └── Unavailable                 not now, and not the caller's fault; says when to try again
         ├── TooEarly                a lost reply cannot be told from a late one yet
         ├── Busy                    a bounded queue is full
+        ├── KeysNotLoaded           there is no signing key yet
         └── StoreUnavailable        the database does not answer
 
 ``code`` is API.  ``public`` is one constant text a class, so that two causes cannot be told apart from outside;
@@ -260,6 +261,8 @@ class Unavailable(DoorwardError):
 
     code = "unavailable"
     public = "This cannot be answered right now. Try again."
+    dependency: ClassVar[str | None] = None
+    """What does not answer, for ``/readyz``; None where it depends on who raises it."""
 
     def __init__(self, retry_after: timedelta = timedelta(seconds=1), detail: str = "") -> None:
         super().__init__(detail)
@@ -280,10 +283,15 @@ class Busy(Unavailable):
     public = "The server is busy. Try again."
 
 
+class KeysNotLoaded(Unavailable):
+    """The process has no key to sign with yet."""
+
+    dependency = "signing keys"
+
+
 class StoreUnavailable(Unavailable):
     """The database does not answer, or it is not known whether it committed: nobody is signed out for that."""
 
     code = "store_unavailable"
     public = "The store does not answer. Try again."
-    dependency: ClassVar[str] = "database"
-    """What does not answer, for ``/readyz``."""
+    dependency = "database"

@@ -10,13 +10,14 @@ Every method may raise ``StoreUnavailable``: the engine does not answer, or it i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Action, Actor, AuditEvent
+from doorward.errors import Unavailable
 from doorward.keyring import Keyring
 from doorward.keys.model import StoredKey
 from doorward.options import Options
@@ -364,6 +365,14 @@ class Knowledge(Protocol):
 
     @property
     def ticks(self) -> Ticks: ...
+
+
+class BackgroundWrites(Protocol):
+    """Runs writes that no request has to wait for; see ``doorward.background``."""
+
+    async def run(self, write: Callable[[], Awaitable[None]], *, failed: Callable[[Unavailable], None]) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 class PasswordHashing(Protocol):

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from doorward.doorward import Doorward
-from doorward.errors import DatabaseUnusable, StoreUnavailable, Unavailable
+from doorward.errors import Busy, DatabaseUnusable, KeysNotLoaded, StoreUnavailable, Unavailable
 from doorward.web.asgi import DoorwardApp
 from tests.http.world import World, a_world
 
@@ -66,7 +66,8 @@ async def test_the_process_lives_and_is_ready(world: World) -> None:
     ("error", "dependency"),
     [
         (StoreUnavailable(timedelta(seconds=2), "at 10.0.0.7"), "database"),
-        (Unavailable(detail="no keys"), "signing keys"),
+        (Busy(detail="all connections of the pool are in use"), "database"),
+        (KeysNotLoaded(detail="no keys"), "signing keys"),
     ],
 )
 async def test_what_is_down_is_named_and_the_process_lives_on(

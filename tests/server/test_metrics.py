@@ -67,6 +67,19 @@ def test_what_is_known_of_revocations_and_who_reads_it_is_shown_as_of_now() -> N
     assert 'doorward_cache_lookups_total{cache="tokens",outcome="hit"} 20.0' in again
 
 
+def test_requests_under_way_and_answers_of_503_by_their_cause_are_shown() -> None:
+    seen = [readings(), readings(in_flight=7, unavailable={("busy", "none"): 2, ("store_unavailable", "redis"): 1})]
+    metrics = Metrics(lambda: seen.pop(0))
+    assert "doorward_requests_in_flight 0.0" in text_of(metrics)
+    then = text_of(metrics)
+    for line in (
+        "doorward_requests_in_flight 7.0",
+        'doorward_unavailable_total{code="busy",dependency="none"} 2.0',
+        'doorward_unavailable_total{code="store_unavailable",dependency="redis"} 1.0',
+    ):
+        assert line in then, line
+
+
 def test_a_count_that_begins_anew_never_goes_back() -> None:
     seen = [readings(readers_cut=5), readings(readers_cut=2)]
     metrics = Metrics(lambda: seen.pop(0))

@@ -64,7 +64,7 @@ class Watched:
         self.look_ups = 0
         self.after_look_up: Callable[[], Awaitable[object]] | None = None
         self.open, self.close = runner.open, runner.close
-        self.read, self.write = runner.read, runner.write
+        self.read, self.write, self.ping = runner.read, runner.write, runner.ping
 
     async def look_up(self, statement: Statement[T]) -> T:
         self.look_ups += 1

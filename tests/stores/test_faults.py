@@ -20,7 +20,7 @@ from doorward.keys.rules import KNOWN_AFTER, state_of
 from doorward.principal import Principal
 from doorward.secret import Secret
 from doorward.sessions.model import Refreshed, SignedIn
-from doorward.stores.sql import postgres as postgres_settings
+from doorward.stores.sql import postgres_connecting as postgres_settings
 from doorward.web.asgi import DoorwardApp
 from tests.postgres import PostgresServer
 

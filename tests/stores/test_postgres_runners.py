@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from doorward.blocking import run_blocking
 from doorward.errors import Busy, DatabaseUnusable, StoreUnavailable, Unavailable, ValidationFailed
 from doorward.secret import Secret
-from doorward.stores.sql import postgres, postgres_runners
+from doorward.stores.sql import postgres, postgres_connecting, postgres_runners
 from doorward.stores.sql.migrations import HEAD
 from doorward.stores.sql.store import SqlStore
 from doorward.stores.sql.transaction import Transaction
@@ -150,7 +150,7 @@ async def test_a_commit_whose_outcome_is_not_known_is_not_tried_again(
 async def test_a_lock_that_is_not_given_is_busy(
     address: str, other: psycopg.Connection[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "LOCK_TIMEOUT", SHORT)
+    monkeypatch.setattr(postgres_connecting, "LOCK_TIMEOUT", SHORT)
     for blocking in (False, True):
         store = a_store(address, blocking=blocking)
         await store.open()
@@ -171,7 +171,7 @@ async def test_a_lock_that_is_not_given_is_busy(
 async def test_a_statement_that_is_slow_is_not_now(
     address: str, monkeypatch: pytest.MonkeyPatch, *, blocking: bool
 ) -> None:
-    monkeypatch.setattr(postgres, "STATEMENT_TIMEOUT", 5 * SHORT)
+    monkeypatch.setattr(postgres_connecting, "STATEMENT_TIMEOUT", 5 * SHORT)
     store = a_store(address, blocking=blocking)
     await store.open()
     with pytest.raises(StoreUnavailable):
@@ -220,7 +220,7 @@ async def test_an_engine_that_stands_still_is_left_and_come_back_to(
 async def test_where_all_connections_are_in_use_it_is_busy_and_goes_on_afterwards(
     address: str, other: psycopg.Connection[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "POOL_TIMEOUT", SHORT)
+    monkeypatch.setattr(postgres_connecting, "POOL_TIMEOUT", SHORT)
     store = a_store(f"{address}?pool_size=1")
     await store.open()
     await sign_up(store)

@@ -227,7 +227,7 @@ def test_a_file_from_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -
 
 
 def test_a_file_that_another_process_keeps_is_not_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("doorward.stores.sql.sqlite.BUSY_TIMEOUT", timedelta(0))
+    monkeypatch.setattr("doorward.stores.sql.sqlite.OPEN_TIMEOUT", timedelta(0))
     path = tmp_path / "busy.db"
     opened(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -238,7 +238,7 @@ def test_a_file_that_another_process_keeps_is_not_now(tmp_path: Path, monkeypatc
 
 def test_a_new_file_that_another_process_reads_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "new.db"
-    monkeypatch.setattr("doorward.stores.sql.sqlite.BUSY_TIMEOUT", timedelta(0))
+    monkeypatch.setattr("doorward.stores.sql.sqlite.OPEN_TIMEOUT", timedelta(0))
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         # A reader is enough: who changes the mode has to be alone, and SQLite does not wait for that.
         other.executescript("CREATE TABLE theirs (x); BEGIN; SELECT * FROM theirs")

@@ -172,7 +172,7 @@ async def test_a_full_queue_is_busy_at_once(store: SqlStore, monkeypatch: pytest
 
 async def test_what_waited_for_too_long_is_not_begun(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "QUEUE_TIMEOUT", timedelta(seconds=-1))
-    with pytest.raises(StoreUnavailable, match="not begun"):
+    with pytest.raises(Busy, match="not begun"):
         await runner_of(store).write(note("late"))
     assert await noted(store) == set()
 
@@ -186,7 +186,7 @@ async def test_a_writer_that_another_process_keeps_out_is_not_now(
     await store.open()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreUnavailable, match="locked"):
+        with pytest.raises(Busy, match="locked"):
             await sign_up(store)
         # Readers do not wait for writers.
         assert await store.account(an_account().id) is None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from time import perf_counter
 from typing import Any, Protocol
 
 from doorward.doorward import Doorward
-from doorward.errors import DatabaseUnusable, DoorwardError, NotFound, StoreUnavailable
+from doorward.errors import DatabaseUnusable, DoorwardError, NotFound, Unavailable
+from doorward.http.admission import Admission
 from doorward.http.bodies import read_json, read_query
 from doorward.http.caller import (
     authenticate_admin_request,
@@ -20,6 +23,7 @@ from doorward.http.caller import (
     authenticate_verifier_request,
     check_csrf,
     is_https,
+    is_https_by,
 )
 from doorward.http.cors import cors_headers, preflight_headers
 from doorward.http.errors import BodyTooLarge, MethodNotAllowed
@@ -38,6 +42,19 @@ UNKNOWN = "unknown"
 """The id of a call that names no operation."""
 PREFLIGHT = "preflight"
 
+ALWAYS_ADMITTED = frozenset(
+    {
+        "check",
+        "read_health",
+        "read_keys",
+        "read_metrics",
+        "read_readiness",
+        "read_revocation_digests",
+        "follow_revocations",
+    }
+)
+"""Operations that are answered whatever else waits: for orchestrators, proxies and verifiers, mostly from memory."""
+
 
 class HostedPages(Protocol):
     """Pages for people, beside the operations (``doorward.pages``)."""
@@ -45,7 +62,7 @@ class HostedPages(Protocol):
     def find(self, request: Request) -> str | None:
         """The id of the page that answers a request, or None: also the one that says that there is none."""
 
-    async def answer(self, auth: Doorward, request: Request) -> Response:
+    async def answer(self, auth: Doorward, request: Request, admission: Admission) -> Response:
         """The page, with security headers of its own; nothing is raised."""
 
 
@@ -117,6 +134,8 @@ class Api:
         metrics: makes the text of ``/metrics``; None where nothing measures.
         observer: told of every call.
         pages: for people, or None.
+
+    ``unavailable`` counts the answers of 503 by code and by what did not answer.
     """
 
     def __init__(
@@ -132,6 +151,9 @@ class Api:
         self._observer = observer
         self._pages = pages
         self._refusals = RefusalLog(_log)
+        self.admission = Admission()
+        self.unavailable: Counter[tuple[str, str]] = Counter()
+        self._unread: dict[tuple[str, bool, timedelta], Response] = {}
 
     async def answer(self, request: Request) -> Response:
         """Answer a request; whatever it is, nothing is raised."""
@@ -140,12 +162,12 @@ class Api:
         operation = resource.methods.get(request.method) if resource is not None else None
         page = self._pages.find(request) if self._pages is not None and resource is None else None
         if self._pages is not None and page is not None:
-            name, response = page, await self._pages.answer(self.auth, request)
+            name, response = page, await self._pages.answer(self.auth, request, self.admission)
         elif resource is not None and request.method == "OPTIONS":
             name, response = PREFLIGHT, self._preflight(request, resource)
         elif resource is None or operation is None:
-            refused = NotFound() if resource is None else MethodNotAllowed(resource.allowed)
-            name, response = UNKNOWN, problem_of(refused, request)
+            unknown = NotFound() if resource is None else MethodNotAllowed(resource.allowed)
+            name, response = UNKNOWN, problem_of(unknown, request)
         else:
             name, response = operation.id, await self._call(operation, request, resource.path)
         if _depends_on_caller(operation, page, response):
@@ -155,18 +177,46 @@ class Api:
             self._observer(name, response.status, perf_counter() - started)
         return response
 
+    def refuse_unread(self, method: str, path: str, scheme: str) -> Response | None:
+        """The answer to a call that is not taken on since too many are being answered; None: ``answer`` it.
+
+        It takes a fraction of the time and nothing of the body: whoever floods a server must not keep it busy refusing.
+        """
+        if not self.admission.is_full or self.auth.options.cors_origins:
+            return None
+        resource = _router.find(path)
+        operation = resource.methods.get(method) if resource is not None else None
+        if operation is None or operation.id in ALWAYS_ADMITTED:
+            return None
+        busy = self.admission.refusal()
+        self._note(operation, busy)
+        kind = operation.format, is_https_by(self.auth, scheme), busy.retry_after
+        if kind not in self._unread:
+            answer_error = oauth_problem_of if operation.format == "oauth" else problem_of
+            hardening = _HARDENINGS[False, False, kind[1]]
+            self._unread[kind] = answer_error(busy).with_headers(hardening)
+        if self._observer is not None:
+            self._observer(operation.id, self._unread[kind].status, 0.0)
+        return self._unread[kind]
+
+    def _note(self, operation: AnyOperation, error: DoorwardError) -> None:
+        self._refusals.say(operation.id, error)
+        if isinstance(error, Unavailable):
+            self.unavailable[error.code, error.dependency or "none"] += 1
+
     async def _call(self, operation: AnyOperation, request: Request, path: Mapping[str, str]) -> Response:
         answer_error = oauth_problem_of if operation.format == "oauth" else problem_of
         try:
-            if operation.needs_store and not self.auth.is_open:
-                # Mounted where no start is told of, or the store was away when it was.
-                await self.auth.open()
-            return await operation.handler(self.auth, await self._read(operation, request, path))
+            async with self.admission.answering(self.auth, always=operation.id in ALWAYS_ADMITTED):
+                if operation.needs_store and not self.auth.is_open:
+                    # Mounted where no start is told of, or the store was away when it was.
+                    await self.auth.open()
+                return await operation.handler(self.auth, await self._read(operation, request, path))
         except DoorwardError as error:
-            self._refusals.say(operation.id, error)
-            if operation.id == "read_readiness" and isinstance(error, StoreUnavailable | DatabaseUnusable):
-                dependency = error.dependency if isinstance(error, StoreUnavailable) else "database"
-                return problem_of(error, request, dependency=dependency)
+            self._note(operation, error)
+            if operation.id == "read_readiness" and isinstance(error, Unavailable | DatabaseUnusable):
+                dependency = error.dependency if isinstance(error, Unavailable) else None
+                return problem_of(error, request, dependency=dependency or "database")
             return answer_error(error, request)
         except Exception:  # noqa: BLE001 -- no input may end without an answer
             # A bug of ours.  The traceback shows code, not values; the answer shows nothing.

@@ -38,10 +38,11 @@ ADMIN_KEY_ACTOR = "admin-key"
 
 def is_https(auth: Doorward, request: Request) -> bool:
     """Whether the client reaches us over HTTPS: by this hop, or by a proxy that the issuer's address tells of."""
-    return _is_https(auth, request.scheme)
+    return is_https_by(auth, request.scheme)
 
 
-def _is_https(auth: Doorward, scheme: str) -> bool:
+def is_https_by(auth: Doorward, scheme: str) -> bool:
+    """As ``is_https``, of a request that came by this scheme."""
     return scheme == "https" or auth.options.issuer.startswith("https://")
 
 
@@ -95,7 +96,7 @@ def recognise_cookie(auth: Doorward, cookie: str, method: str, scheme: str) -> P
     # Any other method may change something, and then the cookie alone is not enough.
     if deployment is None or method not in SAFE_METHODS:
         return None
-    https = _is_https(auth, scheme)
+    https = is_https_by(auth, scheme)
     alone = _ALONE[https]
     if cookie.startswith(alone) and ";" not in cookie:
         return recognise_handle(deployment, cookie[len(alone) :])

@@ -7,7 +7,7 @@ import logging
 from msgspec import UNSET
 
 from doorward.doorward import Doorward
-from doorward.errors import NotFound, StoreUnavailable, Unavailable
+from doorward.errors import NotFound, Unavailable
 from doorward.http.message import Response, json_answer
 from doorward.http.operation import Access, Answer, AnyOperation, Call, Operation
 from doorward.http.problems import problem_of
@@ -55,7 +55,7 @@ async def read_readiness(auth: Doorward, call: Call[None, None, None]) -> Respon
     try:
         await auth.ping()
     except Unavailable as error:
-        dependency = error.dependency if isinstance(error, StoreUnavailable) else "signing keys"
+        dependency = error.dependency or "database"
         _log.warning("not ready, the %s: %s", dependency, error.detail)
         return problem_of(error, call.request, dependency=dependency)
     return json_answer(Health(status="ok"))

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 from doorward.doorward import Doorward
 from doorward.errors import ConfigurationError, DoorwardError, NotAuthenticated, Problem, TooEarly
+from doorward.http.admission import Admission
 from doorward.http.errors import MethodNotAllowed
 from doorward.http.message import Header, Request, Response, seconds_to_wait
 from doorward.http.problems import InternalError
@@ -112,7 +113,7 @@ class Pages:
             return "page_asset"
         return _UNKNOWN if _is_person_lost(request) else None
 
-    async def answer(self, auth: Doorward, request: Request) -> Response:
+    async def answer(self, auth: Doorward, request: Request, admission: Admission) -> Response:
         """The page for a request that ``find`` knows; whatever happens, it is one."""
         route = _ROUTES.get(request.path)
         if route is None and request.path.removeprefix(_ASSETS) in self._site.appearance.assets:
@@ -121,10 +122,11 @@ class Pages:
         if route is None:
             return visit.show("not_found.html", status=404)
         try:
-            if not auth.is_open:
-                await auth.open()
-            visit = read_visit(visit)
-            response = await _handle(route, visit)
+            async with admission.answering(auth):
+                if not auth.is_open:
+                    await auth.open()
+                visit = read_visit(visit)
+                response = await _handle(route, visit)
         except DoorwardError as error:
             response = _refusal(visit, error)
         except Exception:  # noqa: BLE001 -- no input may end without an answer

@@ -112,6 +112,8 @@ class ServerApp:
             readers_cut=known.hub.cut,
             hits={"sessions": known.cookies.hits, "tokens": known.desk.remembered.hits},
             misses={"sessions": known.cookies.misses, "tokens": known.desk.remembered.misses},
+            in_flight=self._contract.api.admission.in_flight,
+            unavailable=dict(self._contract.api.unavailable),
         )
 
     def _measure(self, now: datetime, changes: Sequence[Change]) -> None:

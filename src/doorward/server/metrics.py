@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from prometheus_client import (
@@ -50,6 +50,8 @@ class Readings:
         readers_cut: those that were too slow, so far.
         hits: by cache, what was answered from memory so far.
         misses: by cache, what was not.
+        in_flight: requests that are being answered.
+        unavailable: answers of 503 so far, by code and by what did not answer.
     """
 
     staleness: timedelta | None
@@ -58,6 +60,8 @@ class Readings:
     readers_cut: int
     hits: Mapping[str, int]
     misses: Mapping[str, int]
+    in_flight: int = 0
+    unavailable: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 class Metrics:
@@ -110,6 +114,18 @@ class Metrics:
         self._cache = Counter(
             "doorward_cache_lookups", "Credentials looked for in memory.", ("cache", "outcome"), registry=registry
         )
+        self._in_flight = Gauge(
+            "doorward_requests_in_flight",
+            "Requests that are being answered.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._unavailable = Counter(
+            "doorward_unavailable",
+            "Requests answered with 503, by code and by what did not answer.",
+            ("code", "dependency"),
+            registry=registry,
+        )
         self._told = Histogram(
             "doorward_revocation_told_seconds",
             "From the commit of a revocation until this process told the readers of the feed, by the store's clock.",
@@ -151,6 +167,9 @@ class Metrics:
         self._staleness.set(_COLD if read.staleness is None else read.staleness.total_seconds())
         self._readers.set(read.readers)
         self._cut.inc(self._since((), read.readers_cut))
+        self._in_flight.set(read.in_flight)
+        for cause, count in read.unavailable.items():
+            self._unavailable.labels(*cause).inc(self._since(("unavailable", *cause), count))
         for outcome, counts in (("hit", read.hits), ("miss", read.misses)):
             for cache, count in counts.items():
                 self._cache.labels(cache, outcome).inc(self._since((cache, outcome), count))

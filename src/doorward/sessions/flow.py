@@ -104,11 +104,14 @@ async def end_revived(deployment: Deployment, session: Session) -> None:
 
 
 async def _touch(deployment: Deployment, session: Session, *, idle: timedelta) -> None:
-    try:
+    async def write() -> None:
         await deployment.store.touch(session.key, idle=idle)
-    except Unavailable as error:
+
+    def failed(error: Unavailable) -> None:
         # The session has been read and stands: a disk that is full signs nobody out.
         _log.warning("the use of session %s is not noted: %s", session.id, error.detail)
+
+    await deployment.background.run(write, failed=failed)
 
 
 def standing(seen: Sighting) -> tuple[Session, Owner]:
@@ -162,18 +165,23 @@ async def authenticate_token(deployment: Deployment, text: Secret) -> Principal:
 async def acknowledge(deployment: Deployment, session_id: str, generation: int) -> None:
     """Note that a generation has been seen: the reply that carried it arrived, so its predecessor is spent for good.
 
-    Once a generation and process.  A store that does not answer is asked again later and keeps nobody out meanwhile.
+    Once a generation and process, in the background.  A store that does not answer is asked again later and keeps
+    nobody out meanwhile.
     """
-    seconds = deployment.seconds()
-    if deployment.desk.is_acknowledged(session_id, generation, seconds=seconds):
+    desk, seconds = deployment.desk, deployment.seconds()
+    if desk.is_acknowledged(session_id, generation, seconds=seconds):
         return
-    try:
+    # Before the write: whoever comes meanwhile does not start another.
+    desk.note_acknowledged(session_id, generation, until=seconds + _ASK_AGAIN_AFTER.total_seconds())
+
+    async def write() -> None:
         await deployment.store.acknowledge(session_id, generation)
-    except Unavailable as error:
+        desk.note_acknowledged(session_id, generation)
+
+    def failed(error: Unavailable) -> None:
         _log.warning("generation %s of session %s is not noted as seen yet: %s", generation, session_id, error.detail)
-        deployment.desk.note_acknowledged(session_id, generation, until=seconds + _ASK_AGAIN_AFTER.total_seconds())
-    else:
-        deployment.desk.note_acknowledged(session_id, generation)
+
+    await deployment.background.run(write, failed=failed)
 
 
 def verify_token(deployment: Deployment, text: Secret) -> Verified:

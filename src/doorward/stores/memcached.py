@@ -269,7 +269,7 @@ class _Burying:
     def __init__(self, runner: Runner, bury: Callable[[Sequence[int]], Any]) -> None:
         self._runner = runner
         self._bury = bury
-        self.open, self.close = runner.open, runner.close
+        self.open, self.close, self.ping = runner.open, runner.close, runner.ping
 
     async def look_up(self, statement: Statement[T]) -> T:
         return await self._runner.look_up(statement)

@@ -195,7 +195,8 @@ class Connection(asyncio.Protocol):
     def _flush(self) -> None:
         sent = b"".join(self._outgoing)
         self._outgoing.clear()
-        if self._transport is not None and not self._over:
+        # A transport that is closing is about to report the loss; uvloop's raises where it is written to.
+        if self._transport is not None and not self._over and not self._transport.is_closing():
             self._transport.write(sent)
 
     def _look_at_the_clock(self) -> None:

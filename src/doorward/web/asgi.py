@@ -89,7 +89,7 @@ class DoorwardApp:
         pages: HostedPages | None = None,
     ) -> None:
         self.auth = refuse_blocking(auth)
-        self._api = Api(auth, metrics=metrics, observer=observer, pages=pages)
+        self.api = Api(auth, metrics=metrics, observer=observer, pages=pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -100,11 +100,15 @@ class DoorwardApp:
             await _refuse_websocket(receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = self.api.refuse_unread(scope["method"], path_below_mount(scope), scope.get("scheme", "http"))
+        if refused is not None:
+            await send_response(refused, send)
+            return
         body = b"" if scope["method"] in _BODILESS else await read_body(scope, receive)
         if body is None:
             return  # the client has gone
         request = request_of(scope, body)
-        response = await self._api.answer(request)
+        response = await self.api.answer(request)
         if response.stream is None:
             await send_response(response, send, head=request.method == "HEAD")
         else:

@@ -44,7 +44,7 @@ class Telling:
     def __init__(self, runner: Runner, redis: Redis) -> None:
         self._redis = redis
         self.open, self.close = runner.open, runner.close
-        self.look_up, self.read, self._write = runner.look_up, runner.read, runner.write
+        self.look_up, self.read, self.ping, self._write = runner.look_up, runner.read, runner.ping, runner.write
 
     async def write(self, statement: Statement[T]) -> T:
         revoked: list[Revocation] = []

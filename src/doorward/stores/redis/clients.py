@@ -18,7 +18,9 @@ from typing import Any
 
 from redis.exceptions import ConnectionError, NoScriptError, ReadOnlyError  # noqa: A004 -- Redis' own
 
-from doorward.errors import Busy, Unavailable
+from doorward.errors import Unavailable
+from doorward.stores.lost_connections import is_closed_transport
+from doorward.stores.readiness import within_ping_timeout
 from doorward.stores.redis.address import RedisAddress
 from doorward.stores.redis.connecting import async_client, blocking_client, close_async, close_blocking
 from doorward.stores.redis.port import (
@@ -33,7 +35,7 @@ from doorward.stores.redis.port import (
 )
 from doorward.stores.redis.scripts import LOOK
 from doorward.stores.redis.together import MOST_AT_ONCE, Together
-from doorward.stores.redis.unavailable import RedisUnavailable
+from doorward.stores.redis.unavailable import RedisBusy, RedisUnavailable
 
 MOST_TO_TELL = 100
 """How many announcements wait to be told; what is more than that is one hint to read everything."""
@@ -94,7 +96,13 @@ class AsyncRedis:
                     await close_async(client)
 
     async def ping(self) -> None:
-        await self._until_done(self._ping)
+        async with within_ping_timeout(self._overdue):
+            await self._until_done(self._ping)
+
+    def _overdue(self) -> Unavailable:
+        if self._free.locked():
+            return RedisBusy(detail=f"{self._address}: all connections are in use")
+        return RedisUnavailable(detail=f"{self._address}: no answer in time")
 
     async def look(self, name: str) -> tuple[bytes | None, int]:
         return await self._looking.ask(name)
@@ -202,7 +210,7 @@ class AsyncRedis:
                     try:
                         return await work()
                     except Exception as error:
-                        if isinstance(error, ReadOnlyError | ConnectionError):
+                        if isinstance(error, ReadOnlyError | ConnectionError) or is_closed_transport(error):
                             await self._leave_what_is_not_used()
                         if attempt == ATTEMPTS or not is_worth_another_try(error, repeats=repeats):
                             raise
@@ -231,7 +239,7 @@ class _Turn:
             async with asyncio.timeout(POOL_TIMEOUT.total_seconds()):
                 await self._free.acquire()
         except TimeoutError as error:
-            raise Busy(detail="all connections to Redis are in use") from error
+            raise RedisBusy(detail="all connections to Redis are in use") from error
 
     async def __aexit__(self, *_: object) -> None:
         self._free.release()
@@ -265,7 +273,7 @@ class BlockingRedis:
             close_blocking(client)
 
     async def ping(self) -> None:
-        self._until_done(self._ping)
+        self._until_done(self._ping, repeats=False)
 
     async def look(self, name: str) -> tuple[bytes | None, int]:
         value, now = await self.call(Call(LOOK, name, ("",)))
@@ -302,7 +310,7 @@ class BlockingRedis:
         if self._client is None:
             raise RedisUnavailable(detail="the store is not open")
         if not self._free.acquire(timeout=POOL_TIMEOUT.total_seconds()):
-            raise Busy(detail="all connections to Redis are in use")
+            raise RedisBusy(detail="all connections to Redis are in use")
         until = time.monotonic() + OPERATION_TIMEOUT.total_seconds()
         try:
             for attempt in count(1):

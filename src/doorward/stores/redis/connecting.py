@@ -12,9 +12,12 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio import RedisCluster as AsyncRedisCluster
 from redis.asyncio import Sentinel as AsyncSentinel
 from redis.asyncio.cluster import ClusterNode as AsyncClusterNode
+from redis.asyncio.connection import Connection as AsyncConnection
 from redis.asyncio.connection import ConnectionPool as AsyncConnectionPool
 from redis.asyncio.connection import SSLConnection as AsyncSSLConnection
 from redis.asyncio.retry import Retry as AsyncRetry
+from redis.asyncio.sentinel import SentinelManagedConnection as AsyncSentinelConnection
+from redis.asyncio.sentinel import SentinelManagedSSLConnection as AsyncSentinelSSLConnection
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
 from redis.connection import SSLConnection
@@ -22,6 +25,36 @@ from redis.retry import Retry
 
 from doorward.stores.redis.address import RedisAddress
 from doorward.stores.redis.port import ANSWER_TIMEOUT, CONNECT_TIMEOUT
+
+
+class _LossNoticed:
+    """Connects anew before a command is written to a connection that the peer has closed or reset.
+
+    redis-py notices the loss when it writes: whether the command has arrived is not known then, and a rotation is not
+    repeated.
+    """
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 -- as redis-py's
+        connection: Any = self
+        if connection.is_connected and connection._writer.transport.is_closing():  # noqa: SLF001 -- there is no other way to ask
+            await connection.disconnect(nowait=True)
+        await super().send_packed_command(command, check_health)  # type: ignore[misc]  # it is mixed in
+
+
+class _Connection(_LossNoticed, AsyncConnection):
+    pass
+
+
+class _SSLConnection(_LossNoticed, AsyncSSLConnection):
+    pass
+
+
+class _SentinelConnection(_LossNoticed, AsyncSentinelConnection):
+    pass
+
+
+class _SentinelSSLConnection(_LossNoticed, AsyncSentinelSSLConnection):
+    pass
 
 
 def async_client(address: RedisAddress) -> Any:
@@ -32,8 +65,9 @@ def async_client(address: RedisAddress) -> Any:
         return AsyncRedisCluster(startup_nodes=nodes, max_connections=address.pool_size, **options, **_tls(address))
     if address.service is not None:
         sentinels = AsyncSentinel(_places(address), sentinel_kwargs=_sentinel_options(address))
-        return sentinels.master_for(address.service, max_connections=address.pool_size, **options, **_tls(address))
-    kind: dict[str, Any] = {"connection_class": AsyncSSLConnection, **_files(address)} if address.tls else {}
+        options |= {"connection_class": _SentinelSSLConnection if address.tls else _SentinelConnection}
+        return sentinels.master_for(address.service, max_connections=address.pool_size, **options, **_files_if(address))
+    kind: dict[str, Any] = {"connection_class": _SSLConnection if address.tls else _Connection, **_files_if(address)}
     (node,) = address.nodes
     pool = AsyncConnectionPool(
         host=node.host, port=node.port, db=address.database, max_connections=address.pool_size, **options, **kind
@@ -91,6 +125,10 @@ def _options(address: RedisAddress) -> dict[str, Any]:
 
 def _tls(address: RedisAddress) -> dict[str, Any]:
     return {"ssl": True, **_files(address)} if address.tls else {}
+
+
+def _files_if(address: RedisAddress) -> dict[str, Any]:
+    return _files(address) if address.tls else {}
 
 
 def _files(address: RedisAddress) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from typing import Any, Protocol
 
 from redis import exceptions as said
 
-from doorward.errors import Busy, DatabaseUnusable
+from doorward.errors import DatabaseUnusable
+from doorward.stores.lost_connections import is_closed_transport
 from doorward.stores.redis.address import RedisAddress
 from doorward.stores.redis.scripts import Script
-from doorward.stores.redis.unavailable import RedisUnavailable
+from doorward.stores.redis.unavailable import RedisBusy, RedisUnavailable
 
 CONNECT_TIMEOUT = timedelta(seconds=1)
 ANSWER_TIMEOUT = timedelta(seconds=2)
@@ -98,7 +99,7 @@ _NOT_LET_IN = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "in
 
 def is_worth_another_try(error: BaseException, *, repeats: bool) -> bool:
     """Whether the same is asked again: it was certainly not done, or may be done twice."""
-    if isinstance(error, _NOT_RUN):
+    if isinstance(error, _NOT_RUN) or is_closed_transport(error):
         return True
     is_lost = isinstance(error, said.ConnectionError | said.TimeoutError | OSError | TimeoutError)
     return is_lost and not _is_refused(error) and repeats
@@ -107,12 +108,14 @@ def is_worth_another_try(error: BaseException, *, repeats: bool) -> bool:
 def translated(error: Exception, address: RedisAddress) -> Exception:
     """An error of the client as one that a caller can act on; a mistake of ours stays what it is."""
     if isinstance(error, said.MaxConnectionsError):
-        return Busy(detail=f"{address}: all connections are in use")
+        return RedisBusy(detail=f"{address}: all connections are in use")
     # The client takes the first word off what it knows a class for, so that some are known by their class alone.
     is_not_now = isinstance(error, (*_NOT_RUN, said.OutOfMemoryError)) or _says(error, _NOT_NOW)
     if isinstance(error, said.ResponseError) and not is_not_now:
         is_expected = _is_refused(error) or _says(error, (_OF_ANOTHER_FORMAT,))
         return RedisUnavailable(detail=f"{address}: {error}") if is_expected else error
+    if is_closed_transport(error):
+        return RedisUnavailable(detail=f"{address}: the connection was reset")
     if isinstance(error, said.RedisError | said.RedisClusterException | OSError | TimeoutError):
         return RedisUnavailable(detail=f"{address}: {str(error) or type(error).__name__}")
     return error

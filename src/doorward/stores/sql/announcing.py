@@ -74,6 +74,6 @@ class PostgresAnnouncements:
 
 def postgres_announcements(database_url: str) -> PostgresAnnouncements:
     """Announcements on a PostgreSQL database.  Raises ConfigurationError where the address cannot be used."""
-    from doorward.stores.sql.postgres import connect_asyncpg
+    from doorward.stores.sql.postgres_connecting import connect_asyncpg
 
     return PostgresAnnouncements(parse_postgres(database_url), connect_asyncpg)

@@ -136,7 +136,8 @@ class PostgresSide:
     """
 
     def __init__(self, address: PostgresAddress) -> None:
-        from doorward.stores.sql.postgres import need_drivers, psycopg_engine
+        from doorward.stores.sql.postgres import need_drivers
+        from doorward.stores.sql.postgres_connecting import psycopg_engine
 
         need_drivers()
         self.address = address

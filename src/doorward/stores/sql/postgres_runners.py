@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from doorward.errors import StoreUnavailable
+from doorward.errors import Busy, StoreUnavailable, Unavailable
 from doorward.ports import Clock
+from doorward.stores.readiness import PING_TIMEOUT, within_ping_timeout
+from doorward.stores.sql import pooler
 from doorward.stores.sql.hot_path import NotHeld
 from doorward.stores.sql.postgres_address import PostgresAddress
 from doorward.stores.sql.postgres_errors import Unsure, has_rolled_back, is_worth_another_try, translated, unusable
@@ -79,11 +82,27 @@ class AsyncpgRunner:
         reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         try:
             await self._run(reading, self._ready, told=unusable)
+            await self._refuse_lent(reading)
         except BaseException:
             await _dispose(engine)
             raise
         self._engine, self._reading = engine, reading
         self._hot_path = self._make_hot_path() if self._make_hot_path is not None else None
+
+    async def _refuse_lent(self, reading: AsyncEngine) -> None:
+        text, apart = secrets.token_hex(8), self._connect()
+        try:
+            async with asyncio.timeout(OPERATION_TIMEOUT.total_seconds()), reading.connect() as one:
+                await one.run_sync(pooler.mark, text)
+                # Of no pool of ours: nothing is kept of it.
+                async with apart.execution_options(isolation_level="AUTOCOMMIT").connect() as other:
+                    is_lent = await other.run_sync(pooler.has_mark, text)
+        except Exception as error:
+            raise unusable(error, self._address) from error
+        finally:
+            await _dispose(apart)
+        if is_lent:
+            raise pooler.lent_by_the_transaction(self._address)
 
     async def close(self) -> None:
         engine, self._engine, self._reading = self._engine, None, None
@@ -106,6 +125,16 @@ class AsyncpgRunner:
             if not isinstance(done, NotHeld):
                 return cast("T", done)
         return await self._run(self._engine, partial(_in_transaction, statement=statement, clock=self._clock))
+
+    async def ping(self, statement: Statement[None]) -> None:
+        async with within_ping_timeout(self._overdue):
+            await self.look_up(statement)
+
+    def _overdue(self) -> Unavailable:
+        pool: Any = None if self._engine is None else self._engine.pool
+        if pool is not None and pool.checkedout() >= pool.size():
+            return Busy(detail=f"{self._address}: all {pool.size()} connections of the pool are in use")
+        return StoreUnavailable(detail=f"{self._address}: no answer in time")
 
     async def _run(
         self,
@@ -151,10 +180,17 @@ class PsycopgRunner:
     """
 
     def __init__(
-        self, address: PostgresAddress, engine: Engine, *, ready: Callable[[Connection], None], clock: Clock | None
+        self,
+        address: PostgresAddress,
+        engine: Engine,
+        probing: Engine,
+        *,
+        ready: Callable[[Connection], None],
+        clock: Clock | None,
     ) -> None:
         self._address = address
         self._engine = engine
+        self._probing = probing.execution_options(isolation_level="AUTOCOMMIT")
         self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._ready = ready
         self._clock = clock
@@ -163,9 +199,21 @@ class PsycopgRunner:
     async def open(self) -> None:
         try:
             self._run(self._reading, self._ready, told=unusable)
+            self._refuse_lent()
         except BaseException:
             self._engine.dispose()
             raise
+
+    def _refuse_lent(self) -> None:
+        text = secrets.token_hex(8)
+        try:
+            with self._reading.connect() as one, self._probing.connect() as other:
+                pooler.mark(one, text)
+                is_lent = pooler.has_mark(other, text)
+        except Exception as error:
+            raise unusable(error, self._address) from error
+        if is_lent:
+            raise pooler.lent_by_the_transaction(self._address)
 
     async def close(self) -> None:
         self._engine.dispose()
@@ -178,24 +226,34 @@ class PsycopgRunner:
     async def write(self, statement: Statement[T]) -> T:
         return self._run(self._engine, partial(_in_transaction, statement=statement, clock=self._clock))
 
+    async def ping(self, statement: Statement[None]) -> None:
+        # On a connection of its own: it tells whether the engine answers, not whether others keep the pool busy.
+        self._run(
+            self._probing, partial(_alone, statement=statement, clock=self._clock), attempts=1, within=PING_TIMEOUT
+        )
+
     def _run(
         self,
         engine: Engine,
         work: Callable[[Connection], T],
         *,
         told: Callable[[Exception, PostgresAddress], Exception] = translated,
+        attempts: int = ATTEMPTS,
+        within: timedelta | None = None,
     ) -> T:
         if self._process != os.getpid():
             # Two processes on one connection would read each other's answers.
             self._engine.dispose(close=False)
             self._process = os.getpid()
-        until = time.monotonic() + OPERATION_TIMEOUT.total_seconds()
+        until = time.monotonic() + (within or OPERATION_TIMEOUT).total_seconds()
         for attempt in count(1):
             try:
                 with engine.connect() as connection:
+                    # What is left of the operation's time, however many answers it waits for.
+                    connection.connection.dbapi_connection.answers_until = until  # type: ignore[union-attr]
                     return work(connection)
             except Exception as error:
-                if attempt < ATTEMPTS and time.monotonic() < until and is_worth_another_try(error):
+                if attempt < attempts and time.monotonic() < until and is_worth_another_try(error):
                     continue
                 raised = told(error, self._address)
                 if raised is error:

@@ -21,12 +21,17 @@ from sqlalchemy.pool import QueuePool
 from doorward.clocks import system_clock
 from doorward.errors import Busy, DatabaseUnusable, FieldError, StoreUnavailable, ValidationFailed
 from doorward.ports import Clock
+from doorward.stores.readiness import PING_TIMEOUT
 from doorward.stores.sql.migrations import HEAD, Migration, revision_of, upgrade
 from doorward.stores.sql.runners import DirectRunner, Runner, SqliteRunner
+from doorward.stores.sql.sqlite_file import SqliteFile
 from doorward.stores.sql.store import SqlStore
 
-BUSY_TIMEOUT = timedelta(seconds=5)
+BUSY_TIMEOUT = timedelta(seconds=2)
 """How long a writer waits for another process."""
+
+OPEN_TIMEOUT = timedelta(seconds=5)
+"""The same while a file is made ready: several processes may start at once, and one of them migrates."""
 
 LOOK_UP_TIMEOUT = timedelta(milliseconds=250)
 """How long a look-up on the event loop waits: in WAL readers wait only while the file is recovered or closed."""
@@ -61,17 +66,18 @@ def sqlite_runner(place: str, *, clock: Clock = system_clock, blocking: bool = F
     """
     path = Path(place).absolute()
     engine = sqlite_engine(path, timeout=BUSY_TIMEOUT)
-    ready = partial(make_ready, path, engine)
+    file, ready, errors = SqliteFile(path), partial(migrate_sqlite, str(path)), partial(translated, path)
     if blocking:
-        return DirectRunner(engine, ready=ready, translated=partial(translated, path), clock=clock)
+        probing = sqlite_engine(path, timeout=PING_TIMEOUT)
+        return DirectRunner(engine, probing, file=file, ready=ready, translated=errors, clock=clock)
     looking_up = sqlite_engine(path, timeout=LOOK_UP_TIMEOUT, pragmas=("query_only = ON",))
-    return SqliteRunner(engine, looking_up, ready=ready, translated=partial(translated, path), clock=clock)
+    return SqliteRunner(engine, looking_up, file=file, ready=ready, translated=errors, clock=clock)
 
 
 def migrate_sqlite(place: str) -> Migration:
     """Bring a file to the revision of this version of Doorward.  Raises DatabaseUnusable."""
     path = Path(place).absolute()
-    engine = sqlite_engine(path, timeout=BUSY_TIMEOUT)
+    engine = sqlite_engine(path, timeout=OPEN_TIMEOUT)
     try:
         return make_ready(path, engine)
     finally:
@@ -156,7 +162,7 @@ def _refuse_if_not_ours(path: Path) -> None:
 
 def _use_wal(connection: Connection) -> None:
     # SQLite does not wait by itself where two processes change the mode of one new file.
-    deadline = time.monotonic() + BUSY_TIMEOUT.total_seconds()
+    deadline = time.monotonic() + OPEN_TIMEOUT.total_seconds()
     while True:
         try:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL").close()
@@ -196,6 +202,8 @@ def translated(path: Path) -> Iterator[None]:
     except NoConnectionFree as error:
         raise Busy(detail="all connections to the database are in use") from error
     except (DBAPIError, sqlite3.Error) as error:
+        if _code(error) == sqlite3.SQLITE_BUSY:
+            raise Busy(detail=f"{path}: another process holds the lock for writing ({_cause(error)})") from error
         # Whether a commit took is not known here, and nobody is signed out for that.
         raise StoreUnavailable(detail=f"{path}: {_cause(error)}") from error
     except (UnicodeEncodeError, OverflowError) as error:

@@ -210,7 +210,7 @@ class SqlStore:
         await self._runner.close()
 
     async def ping(self) -> None:
-        await self._runner.look_up(housekeeping.ping)
+        await self._runner.ping(housekeeping.ping)
 
     async def now(self) -> datetime:
         return await self._runner.look_up(lambda tx: tx.now)

@@ -22,7 +22,7 @@ QUEUE_BOUND = 512
 BATCH_BOUND = 64
 """How many jobs are done in one go: enough to share a wait for the disk, few enough to keep the lock for a moment."""
 
-QUEUE_TIMEOUT = timedelta(seconds=5)
+QUEUE_TIMEOUT = timedelta(seconds=2)
 """A job that waited for longer is not begun: whoever asked has given up."""
 
 
@@ -127,7 +127,7 @@ class Worker:
 def _is_stale(job: Job) -> bool:
     if time.monotonic() - job.queued_at <= QUEUE_TIMEOUT.total_seconds():
         return False
-    job.error = StoreUnavailable(detail="waited too long for its turn; not begun")
+    job.error = Busy(detail="waited too long for its turn; not begun")
     return True
 
 
