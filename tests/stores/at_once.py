@@ -23,7 +23,7 @@ from doorward.blocking import run_blocking
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.stores import open_store
 
-policy = RefreshPolicy(**dict.fromkeys(("grace", "rest", "window", "idle"), timedelta(hours=1)))
+policy = RefreshPolicy(**dict.fromkeys(("grace", "rest", "window", "idle", "idle_remembered"), timedelta(hours=1)))
 store = open_store(sys.argv[1], blocking=True, redis_url=os.environ.get('REDIS_URL'))
 run_blocking(store.open())
 taken = 0

@@ -21,7 +21,8 @@ from doorward.rotation.rules import decide_refresh
 from doorward.sessions.model import EndReason, Session, Sighting
 from doorward.stores import open_store
 from doorward.stores.sql import coalescing, postgres_hot_path, schema
-from doorward.stores.sql.hot_path import LOOK_UP
+from doorward.stores.sql.batches import BATCHES
+from doorward.stores.sql.hot_path import LOOK_UP, ROTATE
 from doorward.stores.sql.postgres_hot_path import HotPath
 from doorward.stores.sql.postgres_runners import AsyncpgRunner
 from doorward.stores.sql.prepared import Compiled
@@ -45,6 +46,11 @@ CREATE FUNCTION meet() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN IF nextval('tried') <= {times} THEN {what}; END IF; RETURN NEW; END $$;
 CREATE TRIGGER meets BEFORE UPDATE ON doorward_session FOR EACH STATEMENT EXECUTE FUNCTION meet();
 """
+_NAMES = {
+    ROTATE.text: "rotate",
+    **{each.statement.text: kind.__name__ for kind, each in BATCHES.items()},
+    LOOK_UP.text: "look up",
+}
 _GIVEN_UP = "RAISE SQLSTATE '{state}'"
 _CUT = "PERFORM pg_terminate_backend(pg_backend_pid()), pg_sleep(1)"
 
@@ -100,7 +106,7 @@ def sent_by(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     fetch = lanes.fetch
 
     async def note(statement: Compiled, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        sent.append("look up" if statement is LOOK_UP else "rotate")
+        sent.append(_NAMES[statement.text])
         return await fetch(statement, parameters)
 
     monkeypatch.setattr(lanes, "fetch", note)
@@ -136,6 +142,41 @@ async def test_each_is_told_what_is_under_their_key(store: SqlStore, sessions: S
     assert first.session == again.session == sessions[0]
     assert missing == replace(missing, session=None, account=None)
     assert missing.at == first.at
+
+
+async def test_sessions_that_are_read_by_their_public_ids_in_one_tick_are_one_statement(
+    store: SqlStore, sessions: Sequence[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = sent_by(store, monkeypatch)
+    found = await asyncio.gather(*(store.session_by_id(session.id) for session in sessions))
+    assert sent == ["LookById"]
+    assert [seen.session for seen in found] == list(sessions)
+    assert {seen.account for seen in found} == {an_account()}
+
+
+async def test_reads_of_several_kinds_in_one_tick_are_one_statement_of_each_kind(
+    store: SqlStore, sessions: Sequence[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = sent_by(store, monkeypatch)
+    account = an_account()
+    by_id, by_email, listed, seen, again = await asyncio.gather(
+        store.account(account.id),
+        store.account_by_email(account.email_key),
+        store.sessions_of(account.id),
+        store.session_by_id(sessions[0].id),
+        store.account(account.id),
+    )
+    assert sent == ["LookAccount", "LookEmail", "LookSessions", "LookById"]
+    assert by_id == by_email == seen.account == again == account
+    assert listed == tuple(reversed(sessions))
+
+
+async def test_a_text_that_no_column_takes_is_refused_to_whoever_asked(
+    store: SqlStore, sessions: Sequence[Session]
+) -> None:
+    ids = (sessions[0].id, "a\0b", "\udc80", sessions[1].id)
+    found = await asyncio.gather(*map(store.session_by_id, ids), return_exceptions=True)
+    assert [isinstance(one, ValidationFailed) for one in found] == [False, True, True, False]
 
 
 async def test_it_tells_the_databases_time_also_where_there_is_nothing(store: SqlStore) -> None:

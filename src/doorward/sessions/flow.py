@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from datetime import timedelta
+from typing import overload
 
 from doorward.accounts.model import Account, Owner
 from doorward.audit.model import Actor
@@ -22,6 +23,7 @@ from doorward.secret import Secret
 from doorward.sessions.cache import remembered_session
 from doorward.sessions.model import (
     EndReason,
+    FullSighting,
     Session,
     Sighting,
 )
@@ -112,6 +114,14 @@ async def _touch(deployment: Deployment, session: Session, *, idle: timedelta) -
         _log.warning("the use of session %s is not noted: %s", session.id, error.detail)
 
     await deployment.background.run(write, failed=failed)
+
+
+@overload
+def standing(seen: FullSighting) -> tuple[Session, Account]: ...
+
+
+@overload
+def standing(seen: Sighting) -> tuple[Session, Owner]: ...
 
 
 def standing(seen: Sighting) -> tuple[Session, Owner]:
@@ -209,11 +219,13 @@ async def _why_revoked(deployment: Deployment, verified: Verified) -> InvalidTok
 
 
 async def current_session(deployment: Deployment, principal: Principal) -> tuple[Account, Session]:
-    """The account and the session of a request."""
-    session, owner = standing(await deployment.store.session_by_id(principal.session_id))
-    account = await deployment.store.account(owner.id)
-    if account is None:
-        raise NotAuthenticated(detail="the account is gone")
+    """The account and the session of a request, as they are now.
+
+    Raises:
+        NotAuthenticated: the session is not known.
+        SessionEnded: the session is over; says why.
+    """
+    session, account = standing(await deployment.store.session_by_id(principal.session_id))
     return account, session
 
 

@@ -21,7 +21,17 @@ from doorward.revocation.model import Revocation
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.rotation.rules import next_generation
 from doorward.secret import Secret
-from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session, Sighting, Started
+from doorward.sessions.model import (
+    AccountMoved,
+    Ended,
+    Ending,
+    EndReason,
+    FullSighting,
+    NewSession,
+    Session,
+    Sighting,
+    Started,
+)
 from doorward.sessions.rules import decide_idle_expiry, decide_standing, goes_on
 from doorward.stores import records
 from doorward.stores.memory_tables import Tables
@@ -152,9 +162,9 @@ class MemoryStore:
         with self._lock:
             return self._tables.sighting(key, at=self._clock())
 
-    async def session_by_id(self, session_id: str) -> Sighting:
+    async def session_by_id(self, session_id: str) -> FullSighting:
         with self._lock:
-            return self._tables.sighting(self._tables.session_keys.get(session_id), at=self._clock())
+            return self._tables.full_sighting(session_id, at=self._clock())
 
     async def sessions_of(self, account_id: str) -> Sequence[Session]:
         with self._lock:
