@@ -61,11 +61,13 @@ class Plan:
         rounds: of each way.
         seconds: how long one takes; wrk counts in whole ones.
         callers: sessions that take turns.
+        credentials: what callers send.
     """
 
     rounds: int = 3
     seconds: int = 1
     callers: int = CALLERS
+    credentials: Sequence[str] = tuple(_CREDENTIALS)
 
 
 QUICK = Plan(rounds=1, callers=8)
@@ -75,7 +77,8 @@ def ways_of(settings: Mapping[str, str], plan: Plan) -> dict[str, Way]:
     """The servers, by what their callers send; the first one sends the constant answer."""
     own = {"SESSIONS": str(plan.callers), **settings}
     servers = {
-        credential: asgi(credential, "asking_who", way=way, settings=own) for credential, way in _CREDENTIALS.items()
+        credential: asgi(credential, "asking_who", way=_CREDENTIALS[credential], settings=own)
+        for credential in plan.credentials
     }
     return {CONSTANT: asgi(CONSTANT, "asking_who", way="nothing"), **servers}
 
@@ -102,10 +105,10 @@ async def measured(title: str, settings: Mapping[str, str], plan: Plan) -> Part:
     """All ways on one store, in turns."""
     tell(f"{title}: starting servers")
     with serving([_on_first_core(way) for way in ways_of(settings, plan).values()]) as servers:
-        for credential in _CREDENTIALS:
+        for credential in plan.credentials:
             _see_that_it_answers(servers[credential])
         loads = {CONSTANT: OfACore(server=servers[CONSTANT], seconds=plan.seconds, path=_PATHS["who am I"])}
-        for credential in _CREDENTIALS:
+        for credential in plan.credentials:
             for what, path in _PATHS.items():
                 loads[f"{what}, {credential}"] = OfACore(server=servers[credential], seconds=plan.seconds, path=path)
         rounds: dict[str, Round] = {name: load.measure for name, load in loads.items()}
