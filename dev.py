@@ -4,6 +4,7 @@
     python3 dev.py setup [--all]      .venv with doorward in it; --all adds what the tests need from the system
     python3 dev.py run [OPTIONS]      the server; the options are those of `doorward serve`
     python3 dev.py test [OPTIONS]     all tests; the options are pytest's
+    python3 dev.py test --lowest [OPTIONS]   what touches dependencies, with the lowest versions of them
     python3 dev.py check              lint, format, types, layers, dependencies, lock, links
     python3 dev.py bench [NAME ...] [--quick]   benchmarks/NAME.py, or all; writes docs/benchmarks/
     python3 dev.py docs               what is generated in docs/: the OpenAPI document, frameworks, pictures
@@ -50,22 +51,32 @@ PYTHON = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
 # An environment of this tool's own, one for each Python: an upgrade of the system's would break it.
 TOOLS = ROOT / ".dev" / f"tools-{sys.version_info.major}.{sys.version_info.minor}"
 UV = "uv==0.13.9"
+# The lowest versions that pyproject.toml allows, and the tests that find out what does not work with them.
+LOWEST = ROOT / ".dev" / f"lowest-{sys.version_info.major}.{sys.version_info.minor}"
+TOUCHING_DEPENDENCIES = tuple(
+    f"tests/{name}"
+    for name in (
+        *("authenticators", "cli", "frameworks", "http", "keys", "pages", "server", "sessions", "stores", "tokens"),
+        *("verifier", "web", "test_packaging.py", "test_places.py"),
+    )
+)
 # What Doorward is measured beside, and what that asks for: in an environment of its own, never in .venv or the lock.
 PEERS = ROOT / ".dev" / f"peers-{sys.version_info.major}.{sys.version_info.minor}"
 PEERS_WANTED = ROOT / "benchmarks" / "peers" / "requirements.txt"
 NODE_PEERS = ROOT / "benchmarks" / "peers" / "node"
 
-# Debian's packages, and what is skipped without them.
+# Debian's packages, and what happens without them.
 SYSTEM_PACKAGES = {
-    "chromium": "the tests in a browser",
-    "libatomic1": "the tests in a browser",
-    "memcached": "the tests of the cache in Memcached",
-    "pgbouncer": "the tests of a pooler before PostgreSQL",
-    "nginx-light": "the tests of forward authentication behind nginx",
-    "spin": "the tests of the protocol models",
-    "gcc": "the tests of the protocol models",
-    "libc6-dev": "the tests of the protocol models",
-    "wrk": "the measurements of requests over HTTP",
+    "chromium": "the tests in a browser are skipped",
+    "libatomic1": "the tests in a browser are skipped",
+    "memcached": "the tests of the cache in Memcached are skipped",
+    "pgbouncer": "the tests of a pooler before PostgreSQL are skipped",
+    "nginx-light": "the tests of forward authentication behind nginx are skipped",
+    "spin": "the tests of the protocol models are skipped",
+    "gcc": "the tests of the protocol models are skipped",
+    "libc6-dev": "the tests of the protocol models are skipped",
+    "tcc": "the tests of the protocol models take longer",
+    "wrk": "the measurements of requests over HTTP are skipped",
 }
 
 say = partial(print, flush=True)
@@ -151,7 +162,7 @@ def install_system_packages() -> None:
         if call(*apt, "install", "--yes", "--no-install-recommends", *missing, **quiet) == 0:
             return
     for package in missing:
-        say(f"Not installed: {package}. Without it, {SYSTEM_PACKAGES[package]} are skipped.")
+        say(f"Not installed: {package}. Without it, {SYSTEM_PACKAGES[package]}.")
 
 
 def install_node_packages(folder: Path, skipped: str) -> None:
@@ -191,6 +202,37 @@ def install_peers() -> None:
         stamp.write_text("\n".join(wanted))
 
 
+def install_lowest() -> None:
+    """Make an environment with the lowest version of each dependency, and the lock's of whatever these allow."""
+    stamp, wanted = LOWEST / "stamp", fingerprint(LOCK, PROJECT)
+    if read_stamp(stamp) == wanted:
+        return
+    say(f"Installing the lowest versions into {LOWEST.relative_to(ROOT)}")
+    mirror, python = install_tools(), LOWEST / "bin" / "python"
+    venv.EnvBuilder(clear=True, symlinks=True, with_pip=False).create(LOWEST)
+    uv = (TOOLS / "bin" / "uv", "--no-config", "--system-certs", "pip")
+    compiling = (*uv, "compile", PROJECT.name, "--all-extras", "--quiet", "--no-header", "--no-annotate")
+    floors, chosen = LOWEST / "floors.txt", LOWEST / "chosen.txt"
+    if call(*compiling, "--python", python, "--resolution", "lowest-direct", "-o", floors, **mirror):
+        sys.exit("The lowest versions do not go together, see above.")
+    project = tomllib.loads(PROJECT.read_text())["project"]
+    asked = [*project["dependencies"], *(each for extra in project["optional-dependencies"].values() for each in extra)]
+    names = {re.split(r"[^A-Za-z0-9_-]", each)[0] for each in asked}
+    direct = [line for line in floors.read_text().splitlines() if line.partition("==")[0] in names]
+    floors.write_text("\n".join(direct))
+    # What is asked for by them alone stays as it is in the lock, as far as they allow.
+    shutil.copy(LOCK, chosen)
+    if (
+        call(*compiling, "--python", python, "--group", "tests", "-c", floors, "-o", chosen, **mirror)
+        or call(*uv, "sync", "--quiet", "--python", python, chosen, **mirror)
+        or call(
+            *uv, "install", "--quiet", "--no-deps", "--no-build-isolation", "-e", ROOT, "--python", python, **mirror
+        )
+    ):
+        sys.exit("The lowest versions could not be installed, see above.")
+    stamp.write_text("\n".join(wanted))
+
+
 def setup(arguments: list[str]) -> int:
     """Make .venv; with --all, also what the tests need from the system."""
     (ROOT / ".dev").mkdir(exist_ok=True)
@@ -213,9 +255,20 @@ def run(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Run all tests, on three processes: on two cores, one of them mostly waits for a server."""
+    """Run all tests, on three processes: on two cores, one of them mostly waits for a server.
+
+    All tests of a file run in one process and share the servers of its fixtures.  Files are run in order: those with
+    few tests are not the quick ones, and sorted by their number they would come last.
+    """
     setup(["--all"])
-    return call(BIN / "python", "-m", "pytest", "-n", "3", "--dist", "loadgroup", *arguments)
+    shared = ("-m", "pytest", "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
+    if "--lowest" not in arguments:
+        return call(BIN / "python", *shared, *arguments)
+    install_lowest()
+    options = [each for each in arguments if each != "--lowest"]
+    chosen = () if any((ROOT / each.partition("::")[0]).exists() for each in options) else TOUCHING_DEPENDENCIES
+    path = f"{LOWEST / 'bin'}:{BIN}:{os.environ.get('PATH', os.defpath)}"
+    return call(LOWEST / "bin" / "python", *shared, *chosen, *options, PATH=path)
 
 
 def bench(arguments: list[str]) -> int:

@@ -5,7 +5,7 @@
  * commit and reply is a lost reply); somebody who holds a copy; an end that races with all of it.  README.md beside this
  * file says how to run it, how time is abstracted, and what each seeded bug breaks.
  *
- * Scenario: TABS, KEYED, THIEF, LOSSLESS, END, LEASE, LOST_WRITES.  Scale: UP, DOWN, GRACE, MORE_REST, RECOVERIES, NEWEST.
+ * Scenario: TABS, KEYED, THIEF, LOSSLESS, END, LEASE, LOST_WRITES, STALLED, CLOSE_UNSEEN.  Scale: UP, DOWN, GRACE, MORE_REST, RECOVERIES, NEWEST.
  * Seeded bugs: BUG_...  Stricter readings of the protocol's sentences: WORDING_...
  */
 
@@ -48,6 +48,8 @@
 #endif
 #ifdef THIEF
 #define CALLERS (TABS + 1)
+#elif defined(STALLED)
+#define CALLERS (TABS + 1)              /* the last is a request of the browser that lies in a server which stands still */
 #else
 #define CALLERS TABS
 #endif
@@ -61,7 +63,7 @@
 
 hidden byte one_chain, generation_never_falls, honest_never_reused, honest_answered_as_signed_in, jar_keeps_the_newest;
 hidden byte acknowledged_theft_ends, no_turns_for_ever, reuse_ends_the_session, nothing_after_the_end;
-hidden byte never_past_the_session, never_past_its_revocation, never_reached;
+hidden byte never_past_the_session, never_past_its_revocation, never_reached, abandoned_not_presented;
 #define must_hold(name, what) assert((what) || name)
 
 /* ---- The row. ---- */
@@ -81,7 +83,7 @@ Row row;
 
 /* ---- Who calls, and what is under way. ---- */
 
-mtype = { nothing, Rotated, Young, Grace, Attempt, Displaced, Wait, Recovered, Ahead, Reused, Refused };
+mtype = { nothing, Rotated, Young, Grace, Attempt, Displaced, Wait, Recovered, Ahead, Reused, Late, Refused };
 mtype = { here, coming, going };        /* where a call is: none, request or server at work, reply */
 mtype = { unread, valid, outdated };    /* what a caller's reading of the row is worth: the comparison of the swap */
 
@@ -131,7 +133,22 @@ inline copy(to, from)
 
 #define HONEST 0
 #define OTHER 1
+#ifdef STALLED
+#define party(caller) HONEST
+#define is_stalled (_pid == TABS)
+bool closed = false;                    /* the browser has given up, and its end of the connection is known */
+#define on_its_way_too_long (is_stalled && call[_pid].spent > UP && 2 * call[_pid].spent <= GRACE)
+#else
 #define party(caller) (caller < TABS -> HONEST : OTHER)
+#define is_stalled (false)
+#define on_its_way_too_long (false)     /* a request may take no longer than UP, but for what its server knows to be its own delay */
+#endif
+
+#if defined(STALLED) && !defined(BUG_STALL_IS_THEFT)
+#define late (is_stalled && 2 * call[_pid].spent > GRACE)
+#else
+#define late (false)
+#endif
 #ifdef THIEF
 byte copies = 0;                        /* the other party's tokens, a bit each */
 bit owner = HONEST;                     /* who was answered with the current generation first */
@@ -283,11 +300,15 @@ inline decide()
     when(in_grace, Grace);
     when(g == row.predecessor && same_attempt, Attempt);
     when((may_be_lost || may_be_late) && too_early, Wait);
+#ifndef BUG_LATE_RECOVERS
+    when(may_be_lost && late, Late);    /* the reply may have arrived since: recovering would put aside what the browser holds */
+#endif
     when(may_be_lost, Recovered);
     when(g == row.displaced && row.made_ago <= GRACE, Displaced);
 #ifndef BUG_AHEAD_IS_REUSE
     when(g > n, Ahead);
 #endif
+    when(late, Late);                   /* the server was not on time itself: it may have been honest when it was sent */
     when(true, Reused);
 #ifdef REACH
     must_hold(never_reached, decision != REACH); /* is this row of the table in the scenario at all? */
@@ -313,7 +334,7 @@ inline decide()
 #else
 #define marked (row.retried)
 #endif
-#define says_no (decision == Wait || decision == Ahead || decision == Refused)
+#define says_no (decision == Wait || decision == Ahead || decision == Late || decision == Refused)
 
 #ifdef BUG_SWAP_WITHOUT_COMPARING
 #define swap_takes (true)
@@ -415,6 +436,19 @@ end_idle:
 #endif
     fi;
 
+#ifdef STALLED
+    /* The server goes on.  What has no sender any more is not presented. */
+    if
+    :: d_step { is_stalled && closed ->
+        closed = false;
+#ifdef BUG_ABANDONED_PRESENTED
+        must_hold(abandoned_not_presented, false);
+#endif
+        forget() }; goto end_idle
+    :: !(is_stalled && closed) && !on_its_way_too_long
+    fi;
+#endif
+
 #ifdef LEASE
     if
     :: d_step { true -> call[_pid].clock_ago = 0 }              /* the clock is read before the statement */
@@ -445,7 +479,7 @@ end_idle:
 read:
     if
     :: d_step { inside_the_grace -> forget() }
-    :: d_step { !inside_the_grace ->
+    :: d_step { !inside_the_grace && !on_its_way_too_long ->
         decide();
         if
         :: says_no -> forget()
@@ -492,7 +526,7 @@ reply:
 #ifndef LOSSLESS
     :: d_step { party(_pid) == HONEST -> forget() }             /* lost, or crashed after the commit */
 #endif
-    :: d_step { party(_pid) == HONEST && sets_cookie ->
+    :: d_step { party(_pid) == HONEST && sets_cookie && !is_stalled ->
 #ifndef IGNORE_THE_JAR
         must_hold(jar_keeps_the_newest, g >= jar);
 #endif
@@ -530,6 +564,17 @@ active proctype Theft()
 active proctype End()
 {
     d_step { row.live -> row.live = false; outdate_readings() }
+}
+#endif
+
+#if defined(STALLED) && !defined(CLOSE_UNSEEN)
+/* The browser gives up the request that nobody answers.  Its server may know, or not. */
+active proctype GiveUp()
+{
+end:
+    do
+    :: d_step { call[TABS].way == coming && call[TABS].spent > UP && !closed -> closed = true }
+    od
 }
 #endif
 
@@ -587,6 +632,9 @@ end:
         for (i : 0 .. CALLERS - 1) {
             if
             :: call[i].way != here && i < TABS -> call[i].spent++
+#ifdef STALLED
+            :: call[i].way != here && i == TABS -> older(call[i].spent, GRACE + 1)
+#endif
             :: else
             fi;
 #ifdef BUG_TIME_OF_THE_READING_WRITTEN

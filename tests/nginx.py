@@ -38,13 +38,20 @@ def an_nginx(port: int, *, doorward: str, application: str) -> Iterator[Path]:
         ("127.0.0.1:8000;", f"{doorward};"),
         ("127.0.0.1:9000;", f"{application};"),
         ("127.0.0.1:8080;", f"127.0.0.1:{port};"),
-        ("http {\n", f"http {{ {_OF_ITS_OWN}\n"),
     ):
         assert text.count(there) == 1, there
         text = text.replace(there, here)
+    with nginx_with(text, port) as log:
+        yield log
+
+
+@contextmanager
+def nginx_with(text: str, port: int) -> Iterator[Path]:
+    """A server with this configuration, which listens on the port; gives the log of its errors."""
     with tempfile.TemporaryDirectory(prefix="doorward-nginx-") as name:
         folder = Path(name)
-        (folder / "nginx.conf").write_text(text)
+        assert text.count("http {\n") == 1
+        (folder / "nginx.conf").write_text(text.replace("http {\n", f"http {{ {_OF_ITS_OWN}\n"))
         (folder / "log").touch()
         if os.geteuid() == 0:
             for path in (folder, *folder.iterdir()):

@@ -85,7 +85,7 @@ def test_a_short_secret_is_refused_even_among_long_ones(text: str) -> None:
 
 
 def test_a_secret_of_the_least_length_is_taken_and_none_is_not() -> None:
-    assert Keyring([Secret("x" * LEAST_SECRET_LENGTH)])
+    assert Keyring([Secret("one secret of the least length.."[:LEAST_SECRET_LENGTH])])
     with pytest.raises(ConfigurationError):
         Keyring([])
 

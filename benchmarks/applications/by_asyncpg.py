@@ -25,7 +25,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await answer(send, 200, {"hello": "world"})
         return
     cookie = dict(scope["headers"]).get(b"cookie", b"").decode("latin-1")
-    values = read_cookies(cookie, SESSION_COOKIE, https=False)
+    values = read_cookies(cookie, SESSION_COOKIE, prefix="doorward", https=False)
     handle = parse_handle(values[0].reveal()) if values else None
     row = None if handle is None else await _pools[0].fetchrow(_LOOK_UP, handle.key)
     if row is None or handle is None or row["secret_hash"] != handle.secret_hash:

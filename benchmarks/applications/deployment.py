@@ -40,7 +40,7 @@ def sign_in() -> None:
 def _header_of(signed_in: SignedIn) -> str:
     handle, token = signed_in.credentials.handle, signed_in.credentials.access_token
     if handle is not None:
-        return f"Cookie: {SESSION_COOKIE.name_on(https=False)}={handle.reveal()}"
+        return f"Cookie: {SESSION_COOKIE.name_on(prefix='doorward', https=False)}={handle.reveal()}"
     assert token is not None
     return f"Authorization: Bearer {token.text.reveal()}"
 

@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
+
     from doorward.assurance import Demands
     from doorward.audit.model import Actor, Origin
     from doorward.blocking import run_blocking
@@ -32,6 +34,10 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for: ``doorward --help`` needs none of them."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("doorward")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

@@ -41,6 +41,8 @@ class Demands:
         # A string is a collection of strings too: "admin" would demand the roles a, d, m, i and n.
         if isinstance(self.roles, str) or isinstance(self.scopes, str):
             raise ValueError("roles and scopes are collections, such as {'admin'}")  # noqa: TRY004 -- as all that is refused here
+        if self.fresh is not None and not isinstance(self.fresh, timedelta):
+            raise ValueError("fresh is a timedelta, such as timedelta(minutes=5)")
         if self.fresh is not None and self.fresh < timedelta(seconds=1):
             raise ValueError("fresh is a second or more")
         if self.revocation not in get_args(Demand):

@@ -83,12 +83,18 @@ class LoopWrites(_Writes):
             self._is_slow = self._is_slow or bool(pending)
 
     async def close(self) -> None:
-        running = [*self._running]
+        here = asyncio._get_running_loop()  # noqa: SLF001 -- documented for this: None where there is none
+        running = [task for task in self._running if task.get_loop() is here]
+        for task in self._running.difference(running):
+            # Of a loop that runs elsewhere, or has been closed: then the task is over with it.
+            if not task.get_loop().is_closed():
+                task.get_loop().call_soon_threadsafe(task.cancel)
+        self._running.clear()
         if running:
             await asyncio.wait(running, timeout=CLOSE_TIMEOUT.total_seconds())
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
 
 class ThreadWrites(_Writes):

@@ -24,6 +24,7 @@ def beside(other: Doorward, kind: type[D]) -> D:
         other.database,
         secret=other._secret,  # noqa: SLF001 -- this is the other half of its constructor
         redis=None if in_memory else other._redis,  # noqa: SLF001
+        on_sign_up=other._on_sign_up,  # noqa: SLF001
         clock=None if other._clock is system_clock else other._clock,  # noqa: SLF001
         ticks=other._ticks,  # noqa: SLF001
         entropy=other._entropy,  # noqa: SLF001

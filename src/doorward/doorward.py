@@ -4,42 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from secrets import token_bytes
 from typing import Any, Self, TypeVar, Unpack
 
 from doorward.accounts import flow as accounts
+from doorward.accounts.hook import Fields, SignUpHook, problems_of_hook
 from doorward.accounts.model import Account, AccountChange, ImportedAccount
 from doorward.assurance import Demands
+from doorward.audit.flow import record_refused_credential
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
 from doorward.authenticators.password import hashing_for
 from doorward.background import LoopWrites, ThreadWrites
-from doorward.clocks import seconds_of, system_clock
+from doorward.clocks import clock_of_ticks, seconds_of, system_clock
 from doorward.completion import to_the_end
-from doorward.deployment import Deployment
+from doorward.deployment import Deployment, session_cookies_of
 from doorward.errors import ConfigurationError, KeysNotLoaded
 from doorward.keyring import Keyring, problems_of_secrets
 from doorward.keys import flow as keys
 from doorward.keys.model import StoredKey
-from doorward.limits import limits_for
-from doorward.options import FIRST_PARTY, OptionFields, Options, problems_of
+from doorward.limits import CredentialKind, limits_for
+from doorward.option_values import options_of, read_values
+from doorward.options import FIRST_PARTY, OptionFields
 from doorward.places import Places
 from doorward.ports import Clock, Entropy, Page, Removed, Store
 from doorward.principal import Carrier, Principal
+from doorward.pulse import Pulse
 from doorward.revocation.freshness import Freshness, Ticks, boot_seconds
 from doorward.revocation.hub import MOST_READERS, Hub
 from doorward.rotation import flow as rotation
 from doorward.secret import Secret
 from doorward.secret_file import NO_SECRET, secret_file_of, secrets_of
+from doorward.sessions import everybody, reassessment, signing_in
 from doorward.sessions import flow as sessions
-from doorward.sessions import reassessment, signing_in
 from doorward.sessions.model import EndReason, Refreshed, Session, SignedIn
 from doorward.stores import is_postgres, open_announcements, open_store
 from doorward.tokens import flow as tokens
 from doorward.tokens.desk import TokenDesk
 from doorward.tokens.status_list import Statuses
 from doorward.tokens.statuses import read_status_list
+from doorward.trusted_time import Timekeeper
 from doorward.verifiers import flow as verifiers
 from doorward.verifiers.model import StoredVerifier
 from doorward.watching import Watch, WatchingThread, read_changes
@@ -60,6 +65,8 @@ class Doorward:
         memcached: ``memcached://host:port,host:port``, a cache before the database, for the strategy ``session``.
         redis: ``redis://user:password@host:port/0`` and the like, where sessions live instead of in the database.
         geo_database: a file in MaxMind's format, from which sessions get the names of places.
+        on_sign_up: called in the transaction that opens an account; may refuse, and store the application's own fields
+            (docs/guides/signing-up.md).
         blocking: for synchronous hosts and the command line: every operation runs to its end without suspending.
         makes_keys: make keys of ``signing_algorithm`` where there are only others; a command that looks does not.
         clock: instead of this machine's, and of the database's where it has one of its own.
@@ -79,6 +86,7 @@ class Doorward:
         memcached: str | None = None,
         redis: Secret | str | None = None,
         geo_database: Path | str | None = None,
+        on_sign_up: SignUpHook | None = None,
         blocking: bool = False,
         makes_keys: bool = True,
         clock: Clock | None = None,
@@ -86,18 +94,29 @@ class Doorward:
         entropy: Entropy = token_bytes,
         **options: Unpack[OptionFields],
     ) -> None:
-        self.options = Options(**options)
-        problems = problems_of(self.options)
-        if secret is not None:
-            problems += problems_of_secrets(secrets_of(secret, None))
-        elif is_postgres(database):
+        arguments, problems = read_values(
+            {
+                "database": database,
+                "secret": secret,
+                "memcached": memcached,
+                "redis": redis,
+                "geo_database": geo_database,
+                "on_sign_up": on_sign_up,
+            }
+        )
+        self.options, wrong = options_of(options)
+        problems += wrong + problems_of_hook(on_sign_up)
+        if arguments.get("secret") is not None:
+            problems += problems_of_secrets(secrets_of(arguments["secret"], None))
+        elif "secret" in arguments and is_postgres(arguments.get("database", "")):
             problems.append(NO_SECRET)
         if problems:
             raise ConfigurationError(problems)
         self.places = Places(geo_database)
         self.database = database
         self.secret_file: Path | None = None if secret is not None else secret_file_of(database)
-        self._secret = secret
+        self._secret: Secret | Sequence[Secret] | None = arguments["secret"]
+        self._on_sign_up = on_sign_up
         self.is_blocking = blocking
         self._makes_keys = makes_keys
         self._clock = clock or system_clock
@@ -115,6 +134,7 @@ class Doorward:
         )
         self._opening, self._opening_thread = asyncio.Lock(), threading.Lock()
         self._watching: Watch | None = None
+        self._blocks, self._opened_by_block = 0, False
         self._watching_thread = WatchingThread()
 
     # Life
@@ -154,9 +174,14 @@ class Doorward:
                 ),
                 freshness=Freshness(),
                 ticks=self._ticks,
+                timekeeper=Timekeeper(),
+                # By the machine's own clock, whatever the others show: a test that moves time stops no process.
+                pulse=Pulse(),
                 desk=TokenDesk(self.options, entropy=self._entropy),
-                limits=limits_for(self.options, clock=self._clock),
+                limits=limits_for(self.options, clock=clock_of_ticks(self._ticks)),
                 statuses=Statuses(),
+                on_sign_up=self._on_sign_up,
+                session_cookies=session_cookies_of(self.options),
                 watches=self._watching_thread.is_on if self.is_blocking else (lambda: True),
                 background=ThreadWrites() if self.is_blocking else LoopWrites(),
             )
@@ -183,11 +208,18 @@ class Doorward:
             await self._store.close()
 
     async def __aenter__(self) -> Self:
+        """Open for the time of the block; what was open before stays open after it."""
+        ours = not self.is_open
         await self.open()
+        if self._blocks == 0:
+            self._opened_by_block = ours
+        self._blocks += 1
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        self._blocks -= 1
+        if self._blocks == 0 and self._opened_by_block:
+            await self.close()
 
     def keep_watch(self) -> None:
         """For a synchronous host, with each request: keep up to date from a thread of this process, once this is open.
@@ -224,8 +256,11 @@ class Doorward:
 
     async def remove_expired(self) -> Removed:
         """One bounded batch of housekeeping."""
-        return await self.deployment.store.remove_expired(
-            session_retention=self.options.session_retention, audit_retention=self.options.audit_retention
+        store, timekeeper, ticks = self.deployment.store, self.deployment.timekeeper, self._ticks()
+        return await store.remove_expired(
+            session_retention=self.options.session_retention,
+            audit_retention=self.options.audit_retention,
+            until=timekeeper.removable_until(await store.now(), ticks=ticks),
         )
 
     async def ping(self) -> None:
@@ -237,16 +272,32 @@ class Doorward:
     # Accounts
 
     async def sign_up(
-        self, *, email: str, password: Secret, name: str | None = None, roles: Sequence[str] = (), actor: Actor
+        self,
+        *,
+        email: str,
+        password: Secret,
+        name: str | None = None,
+        roles: Sequence[str] = (),
+        fields: Fields | None = None,
+        actor: Actor,
     ) -> Account:
         """See ``accounts.flow.sign_up``."""
         return await accounts.sign_up(
-            self.deployment, email=email, password=password, name=name, roles=roles, actor=actor
+            self.deployment, email=email, password=password, name=name, roles=roles, fields=fields, actor=actor
         )
+
+    @property
+    def takes_sign_up_fields(self) -> bool:
+        """Whether a hook reads fields of the application's own."""
+        return self._on_sign_up is not None
 
     async def import_account(self, imported: ImportedAccount, *, actor: Actor) -> Account:
         """See ``accounts.flow.import_account``."""
         return await accounts.import_account(self.deployment, imported, actor=actor)
+
+    async def import_again(self, account_id: str, imported: ImportedAccount, *, actor: Actor) -> Account:
+        """See ``accounts.flow.import_again``."""
+        return await self._to_the_end(accounts.import_again(self.deployment, account_id, imported, actor=actor))
 
     async def change_password(
         self, principal: Principal, *, current: Secret, new: Secret, origin: Origin
@@ -255,6 +306,12 @@ class Doorward:
         return await self._to_the_end(
             accounts.change_password(self.deployment, principal, current=current, new=new, origin=origin)
         )
+
+    async def set_password(
+        self, account_id: str, new: Secret, *, keep: str | None = None, actor: Actor
+    ) -> Secret | None:
+        """See ``accounts.flow.set_password``."""
+        return await self._to_the_end(accounts.set_password(self.deployment, account_id, new, keep=keep, actor=actor))
 
     async def account(self, account_id: str) -> Account:
         """One account.  Raises NotFound."""
@@ -355,6 +412,10 @@ class Doorward:
             sessions.end_sessions(self.deployment, account_id, keep=keep, reason=reason, actor=actor)
         )
 
+    async def end_everybody(self, *, actor: Actor, report: Callable[[int], None] = lambda _: None) -> int:
+        """End the sessions of all accounts; see ``sessions.everybody.end_everybody``.  Returns how many."""
+        return await self._to_the_end(everybody.end_everybody(self.deployment, actor=actor, report=report))
+
     def csrf_token(self, session_id: str) -> str:
         """What a page of this session sends back in ``X-CSRF-Token``."""
         return self.deployment.keyring.csrf_token(session_id)
@@ -431,6 +492,10 @@ class Doorward:
         return await verifiers.authenticate_verifier(self.deployment, credential)
 
     # Audit
+
+    async def record_refused_credential(self, kind: CredentialKind, *, origin: Origin) -> None:
+        """See ``audit.flow.record_refused_credential``."""
+        await record_refused_credential(self.deployment, kind, origin)
 
     async def trail(
         self, page: Page, *, account: str | None = None, session: str | None = None, action: Action | None = None

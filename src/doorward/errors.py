@@ -14,6 +14,7 @@
     │   ├── NotPermitted            authenticated, and not allowed
     │   ├── InsufficientAuthentication  authenticated, but too long ago for this
     │   ├── NotFound                nothing there, or nothing of yours
+    │   ├── NotAvailable            switched off by the deployment's options
     │   ├── EmailTaken, WeakPassword, ValidationFailed
     │   └── RateLimited             too often; says when to try again
     └── Unavailable                 not now, and not the caller's fault; says when to try again
@@ -194,6 +195,13 @@ class NotFound(Refusal):
 
     code = "not_found"
     public = "There is nothing here by that name."
+
+
+class NotAvailable(Refusal):
+    """This deployment does not offer it."""
+
+    code = "not_available"
+    public = "This is not available here."
 
 
 class EmailTaken(Refusal):

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from doorward.errors import ConfigurationError, Problem
+from doorward.key_strength import weakness_of
 from doorward.secret import Secret
 
 LEAST_SECRET_LENGTH = 32
@@ -20,15 +21,12 @@ LEAST_SECRET_LENGTH = 32
 
 def problems_of_secrets(secrets: Sequence[Secret]) -> list[Problem]:
     """What makes these unusable as the secrets of a deployment."""
-    if secrets and all(len(secret.reveal()) >= LEAST_SECRET_LENGTH for secret in secrets):
+    found = (weakness_of(secret.reveal(), least=LEAST_SECRET_LENGTH) for secret in secrets)
+    weakness = next(filter(None, found), None) if secrets else "is missing"
+    if weakness is None:
         return []
-    return [
-        Problem(
-            id="DW003",
-            message=f"A secret is missing or shorter than {LEAST_SECRET_LENGTH} characters.",
-            remedy="Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'.",
-        )
-    ]
+    remedy = "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'."
+    return [Problem(id="DW003", message=f"A secret {weakness}.", remedy=remedy)]
 
 
 class Keyring:
@@ -38,7 +36,7 @@ class Keyring:
         secrets: the current one first, then those that it replaced.
 
     Raises:
-        ConfigurationError: there is none, or one is shorter than 32 characters.
+        ConfigurationError: there is none, or one can be guessed.
     """
 
     __slots__ = ("_csrf", "_refresh", "cache_key", "fingerprints", "wrapping_keys")

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from ipaddress import IPv6Address, ip_address
 from secrets import token_bytes
+from typing import Literal, get_args
 
+from doorward.audit.model import Origin
 from doorward.errors import RateLimited
 from doorward.options import Options
 from doorward.ports import Clock
@@ -46,6 +47,16 @@ SIGN_UPS_PER_ADDRESS = Rate(burst=60, every=timedelta(seconds=5))
 
 REFRESHES_PER_SESSION = Rate(burst=120, every=timedelta(milliseconds=500))
 """Many tabs and many retries of an honest client stay far below."""
+
+REFUSED_CREDENTIALS_PER_ADDRESS = Rate(burst=30, every=timedelta(seconds=10))
+"""An operator's typing, and a few services whose credential was revoked and that go on asking."""
+
+RECORDED_PER_ADDRESS = Rate(burst=1, every=timedelta(minutes=10))
+RECORDED_AT_ALL = Rate(burst=20, every=timedelta(minutes=1))
+"""Audit events of refused credentials: a flood, from however many addresses, is 1,460 events on the first day."""
+
+CredentialKind = Literal["admin", "verifier", "introspection"]
+"""What a key or credential was presented for: the admin operations, the revocation feed, or introspection."""
 
 
 # Rules
@@ -173,8 +184,8 @@ class AttemptLimiter:
 class Limits:
     """The limits of a deployment.
 
-    Each is told of an attempt before it is made.  A caller without an address (the command line, a Unix socket) is not
-    limited by address.
+    Each is told of an attempt before it is made.  The command line has no address and is not limited by one; requests
+    whose address is unknown are limited as one.
 
     Args:
         clock: this machine's.
@@ -188,12 +199,16 @@ class Limits:
         self._sign_ins = AttemptLimiter(SIGN_INS_PER_ADDRESS)
         self._sign_ups = AttemptLimiter(SIGN_UPS_PER_ADDRESS)
         self._refreshes = AttemptLimiter(REFRESHES_PER_SESSION)
+        self._refused_credentials = AttemptLimiter(REFUSED_CREDENTIALS_PER_ADDRESS)
+        self._recorded_per_address = AttemptLimiter(RECORDED_PER_ADDRESS)
+        self._recorded = AttemptLimiter(RECORDED_AT_ALL, most_keys=1)
+        self.refused_credentials: dict[str, int] = dict.fromkeys(get_args(CredentialKind), 0)
+        """How many were refused so far, by kind; for the metrics."""
 
-    def before_sign_in(self, address: str | None, email_key: str) -> None:
+    def before_sign_in(self, origin: Origin, email_key: str) -> None:
         """Count an attempt to prove a password.  Raises RateLimited."""
         # The address first: one that is over its limit must not spend what others have left for this e-mail.
-        if address is not None:
-            self._count(self._sign_ins.spend, network_of(address))
+        self._count_network(self._sign_ins, origin)
         self._count(self._failures.spend, email_key)
 
     def after_sign_in(self, email_key: str) -> None:
@@ -201,14 +216,37 @@ class Limits:
         if self._is_on:
             self._failures.forgive(email_key)
 
-    def before_sign_up(self, address: str | None) -> None:
+    def before_sign_up(self, origin: Origin) -> None:
         """Count an attempt to open an account.  Raises RateLimited."""
-        if address is not None:
-            self._count(self._sign_ups.spend, network_of(address))
+        self._count_network(self._sign_ups, origin)
 
     def before_refresh(self, session: str) -> None:
         """Count a presentation of a genuine refresh token.  Raises RateLimited."""
         self._count(self._refreshes.spend, session)
+
+    def before_admin_key(self, origin: Origin) -> None:
+        """Raises RateLimited where too many credentials from this address were refused."""
+        if origin.network is not None and self._is_on:
+            self._refused_credentials.check(origin.network, self._clock())
+
+    def after_refused_credential(self, origin: Origin) -> None:
+        """Count a key or credential that was refused.  Raises RateLimited."""
+        self._count_network(self._refused_credentials, origin)
+
+    def is_refusal_recorded(self, kind: CredentialKind, origin: Origin) -> bool:
+        """Count a refusal; whether an audit event is to be written of it."""
+        self.refused_credentials[kind] += 1
+        now = self._clock()
+        try:
+            self._recorded_per_address.spend(f"{kind} {origin.network}", now)
+            self._recorded.spend("", now)
+        except RateLimited:
+            return False
+        return True
+
+    def _count_network(self, limiter: AttemptLimiter, origin: Origin) -> None:
+        if origin.network is not None:
+            self._count(limiter.spend, origin.network)
 
     def _count(self, spend: Callable[[str, datetime], None], key: str) -> None:
         if self._is_on:
@@ -218,16 +256,3 @@ class Limits:
 def limits_for(options: Options, *, clock: Clock) -> Limits:
     """The limits that a deployment has."""
     return Limits(clock, is_on=options.rate_limits)
-
-
-def network_of(address: str) -> str:
-    """What one caller is limited by: an IPv4 address, or the /64 of an IPv6 address, which one subscriber has whole."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"
-    return str(parsed)

@@ -6,6 +6,7 @@ weakens a default has ``insecure_`` in its name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,16 +14,26 @@ from typing import Literal, TypedDict, get_args
 from urllib.parse import urlsplit
 
 from doorward.errors import ConfigurationError, Problem
+from doorward.key_strength import weakness_of
 from doorward.keys.model import Algorithm
 from doorward.secret import Secret
 
 Strategy = Literal["session", "jwt", "hybrid"]
 """How sessions that start from now on are carried."""
 
+SignUpPolicy = Literal["open", "closed"]
+"""Who may open an account for himself: everybody, or nobody."""
+
 FIRST_PARTY = "first-party"
 """The client that a session is started through where no other is registered (claim ``client_id``)."""
 
+LEAST_ADMIN_KEY_LENGTH = 24
+
+# RFC 9110 section 5.6.2.  Browsers keep names that begin with two underscores for prefixes of their own.
+_COOKIE_PREFIX = re.compile(r"(?!__)[A-Za-z0-9!#$%&'*+.^_`|~-]{1,40}", re.ASCII)
+
 _LONGEST_ACCESS_LIFETIME = timedelta(seconds=900)
+_IDLE_REMEMBERED = timedelta(days=14)
 _DEFAULT_ISSUER = "http://127.0.0.1:8000"
 
 
@@ -42,14 +53,17 @@ class Options:
         lost_reply_window: how long a lost reply can be made good, 0 s to ``session_idle``.
         heal_lost_writes: whether a refresh token newer than the store (after a restore) is taken once.
         session_idle: a session whose owner did not ask to be remembered ends when it is not used for so long.
-        session_idle_remembered: the same for a session that is remembered, and where the client keeps tokens itself.
+        session_idle_remembered: the same for a session that is remembered, and where the client keeps tokens itself;
+            the default follows a longer ``session_idle`` and a shorter ``session_absolute``.
         session_absolute: a session ends after so long, used or not.
+        sign_up: ``closed``: nobody opens an account over HTTP; the command line and the application do.
         session_limit: most live sessions of an account; 1 is single-device: the oldest ends.
+        cookie_prefix: what the names of all cookies begin with: two applications on one host need two.
         password_minimum: the fewest characters of a password that is chosen from now on, 8 to 64.
         max_staleness: how old the knowledge of revocations may be where a caller asks for freshness.
         cors_origins: origins of pages elsewhere that may call with credentials.
         rate_limits: whether attempts are limited; off for load tests.
-        admin_key: a bearer value that may call the admin operations.
+        admin_key: a bearer value that may call the admin operations; 24 random characters or more.
         role_scopes: the scopes that each role grants; ``"*"`` stands for every account.
         session_retention: how long ended sessions are kept, to explain why they ended.
         audit_retention: how long audit events are kept.
@@ -71,9 +85,11 @@ class Options:
     lost_reply_window: timedelta = timedelta(seconds=300)
     heal_lost_writes: bool = False
     session_idle: timedelta = timedelta(seconds=43_200)
-    session_idle_remembered: timedelta = timedelta(seconds=1_209_600)
+    session_idle_remembered: timedelta = _IDLE_REMEMBERED
     session_absolute: timedelta = timedelta(seconds=2_592_000)
+    sign_up: SignUpPolicy = "open"
     session_limit: int | None = None
+    cookie_prefix: str = "doorward"
     password_minimum: int = 8
     max_staleness: timedelta = timedelta(seconds=5)
     cors_origins: tuple[str, ...] = ()
@@ -87,6 +103,11 @@ class Options:
     insecure_short_passwords: bool = False
     insecure_cookies_over_http: bool = False
     insecure_fast_hashing: bool = False
+
+    def __post_init__(self) -> None:
+        if self.session_idle_remembered == _IDLE_REMEMBERED:
+            fitting = min(max(_IDLE_REMEMBERED, self.session_idle), self.session_absolute)
+            object.__setattr__(self, "session_idle_remembered", fitting)
 
     @property
     def rest(self) -> timedelta:
@@ -139,7 +160,9 @@ class OptionFields(TypedDict, total=False):
     session_idle: timedelta
     session_idle_remembered: timedelta
     session_absolute: timedelta
+    sign_up: SignUpPolicy
     session_limit: int | None
+    cookie_prefix: str
     password_minimum: int
     max_staleness: timedelta
     cors_origins: tuple[str, ...]
@@ -157,8 +180,26 @@ class OptionFields(TypedDict, total=False):
 
 def problems_of(options: Options) -> list[Problem]:
     """What makes these options unusable, each with its remedy."""
+    checks = (_shape, _admin_key, _tokens, _refresh, _sessions, _passwords, _origins)
+    return [problem for check in checks for problem in check(options)]
+
+
+OPERATION_WITHIN = timedelta(seconds=8)
+"""How long the server itself may take for one operation, at most: a store answers within that, or is given up."""
+
+
+def findings_of(options: Options) -> list[Problem]:
+    """What may be meant and deserves a second look, each with its remedy."""
+    if options.strategy != "hybrid" or options.refresh_grace >= OPERATION_WITHIN:
+        return []
     return [
-        problem for check in (_shape, _tokens, _refresh, _sessions, _passwords, _origins) for problem in check(options)
+        Problem(
+            id="DW022",
+            message=f"refresh_grace is {options.refresh_grace.total_seconds():.0f} s, and this server may take"
+            f" {OPERATION_WITHIN.total_seconds():.0f} s for an answer: an honest client whose answer came late can be"
+            " taken for a thief and signed out.",
+            remedy="Use 8 s or more, unless each client sends an Idempotency-Key and one request at a time.",
+        )
     ]
 
 
@@ -170,6 +211,9 @@ def _shape(options: Options) -> list[Problem]:
                 id="DW001", message=f"strategy {options.strategy!r} is unknown.", remedy="Use session, jwt or hybrid."
             )
         )
+    if options.sign_up not in get_args(SignUpPolicy):
+        message = f"sign_up {options.sign_up!r} is unknown."
+        found.append(Problem(id="DW005", message=message, remedy="Use open or closed."))
     if urlsplit(options.issuer).scheme not in {"http", "https"} or not urlsplit(options.issuer).netloc:
         found.append(
             Problem(
@@ -179,6 +223,19 @@ def _shape(options: Options) -> list[Problem]:
             )
         )
     return found
+
+
+def _admin_key(options: Options) -> list[Problem]:
+    if options.admin_key is None:
+        return []
+    key = options.admin_key.reveal()
+    weakness = weakness_of(key, least=LEAST_ADMIN_KEY_LENGTH)
+    if weakness is None and not (key.isascii() and key.isprintable() and " " not in key):
+        weakness = "has characters that no Authorization header can hold"
+    if weakness is None:
+        return []
+    remedy = "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'."
+    return [Problem(id="DW004", message=f"The admin key {weakness}.", remedy=remedy)]
 
 
 def _tokens(options: Options) -> list[Problem]:
@@ -279,6 +336,9 @@ def _sessions(options: Options) -> list[Problem]:
         )
     if not timedelta(seconds=1) <= options.max_staleness <= timedelta(seconds=900):
         found.append(Problem(id="DW033", message="max_staleness is out of range.", remedy="Use 1 to 900 s."))
+    if _COOKIE_PREFIX.fullmatch(options.cookie_prefix) is None:
+        remedy = "Use 1 to 40 letters, digits and hyphens, such as shop."
+        found.append(Problem(id="DW035", message="cookie_prefix cannot begin the name of a cookie.", remedy=remedy))
     return found
 
 

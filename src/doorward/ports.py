@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
+from doorward.accounts.hook import SignUpStep
 from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Action, Actor, AuditEvent
 from doorward.errors import Unavailable
@@ -25,7 +26,17 @@ from doorward.revocation.freshness import Ticks
 from doorward.revocation.model import LiveSet, Revocation
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.secret import Secret
-from doorward.sessions.model import AccountMoved, Ended, Ending, FullSighting, NewSession, Session, Sighting, Started
+from doorward.sessions.model import (
+    AccountMoved,
+    Ended,
+    Ending,
+    FullSighting,
+    NewSession,
+    Session,
+    Sighting,
+    Started,
+    Step,
+)
 from doorward.verifiers.model import StoredVerifier
 
 Clock = Callable[[], datetime]
@@ -68,8 +79,12 @@ class Snapshot:
 class AccountStore(Protocol):
     """Where accounts live."""
 
-    async def create_account(self, account: Account, *, actor: Actor) -> bool:
-        """Insert an account and its ``account.created``.  False, with nothing written: ``email_key`` is taken."""
+    async def create_account(self, account: Account, *, actor: Actor, step: SignUpStep | None = None) -> bool:
+        """Insert an account and its ``account.created``.  False, with nothing written: ``email_key`` is taken.
+
+        The step runs in the same transaction, once the address is known to be free.  What it raises leaves nothing
+        behind, and is raised as ``HookFailed``.
+        """
         ...
 
     async def account(self, account_id: str) -> Account | None: ...
@@ -182,6 +197,20 @@ class SessionStore(Protocol):
 
         With ``keep`` each is revoked by its own entry; without, the account's version is raised and one entry of kind
         ``account`` says so.
+        """
+        ...
+
+    async def end_begun_before(self, instant: datetime, ending: Ending, *, after: str | None, limit: int) -> Step:
+        """One step of ending all sessions that began before an instant, whose ever they are.
+
+        Nothing is recorded and no entry is written for each: whoever calls revokes the signing keys afterwards, on
+        which every server drops what it has in memory, and records ``sessions.ended``.
+
+        Args:
+            instant: by the store's clock.
+            ending: how.
+            after: where the step before ended, or None for the first.
+            limit: how many rows one step looks at, at most.
         """
         ...
 
@@ -320,9 +349,12 @@ class Store(AccountStore, SessionStore, RevocationStore, KeyStore, VerifierStore
         ...
 
     async def remove_expired(
-        self, *, session_retention: timedelta, audit_retention: timedelta, batch: int = 500
+        self, *, session_retention: timedelta, audit_retention: timedelta, until: datetime, batch: int = 500
     ) -> Removed:
         """Remove at most ``batch`` rows of each kind whose time has come; of several servers one at a time does.
+
+        What is judged by is the store's time, but never an instant after ``until``: a clock that was set ahead must
+        not remove what is needed when it is right again (``TrustedTime``).
 
         Sessions: over for longer than the retention.  Revocations: dead.  Keys: retired for longer than the retention
         of sessions.

@@ -14,7 +14,9 @@ from doorward.blocking import run_blocking
 from doorward.deployment import DUE_EVERY, Deployment
 from doorward.errors import DoorwardError
 from doorward.keys import flow as keys
+from doorward.options import Options, findings_of
 from doorward.ports import Announcements
+from doorward.pulse import BEATS_EVERY, Pulse
 from doorward.revocation.flow import read_revocations
 from doorward.revocation.model import Kind, Revocation
 from doorward.verifiers.flow import read_verifiers
@@ -32,8 +34,8 @@ async def read_changes(deployment: Deployment, *, makes_keys: bool) -> None:
     """Learn what other processes have revoked, and which keys and verifiers there are."""
     asked_at = deployment.ticks()
     as_of = await read_revocations(deployment)
-    deployment.desk.drop(deployment.live.keys)
-    deployment.hub.read(as_of=as_of, asked_at=asked_at)
+    deployment.heed_revoked_keys()
+    deployment.hub.read(as_of=as_of, asked_at=asked_at, over=deployment.timekeeper.trust(as_of, ticks=asked_at))
     await keys.load_keys(deployment, make=makes_keys)
     await read_verifiers(deployment)
 
@@ -73,26 +75,35 @@ class Watch:
         self._deployment = deployment
         self._makes_keys = makes_keys
         self._hinted = asyncio.Event()
+        _warn_of(deployment.options)
+        deployment.pulse.start()
+        self._loop = asyncio.get_running_loop()
         work = {"watch the store": self._read(), "beat": self._beat()}
         if announcements is not None:
             work["listen"] = announcements.listen(self._heard)
         self._tasks = [asyncio.create_task(each, name=f"doorward: {name}") for name, each in work.items()]
 
     def cancel(self) -> None:
+        """Ask the background to end, from whatever thread.  With a loop that is closed its tasks are over as well."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
         for task in self._tasks:
             task.cancel()
 
     async def stop(self) -> None:
         """Come to rest, and end the streams of those who read the feed."""
         self.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._loop is asyncio.get_running_loop():
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         self._deployment.hub.close()
 
     def _heard(self, revocations: Sequence[Revocation] | None) -> None:
         """Another server has told what it revoked; None: it had too much to tell, or something may have been missed."""
         if revocations is not None:
             self._deployment.live.merge(revocations)
-            self._deployment.desk.drop(self._deployment.live.keys)
+            self._deployment.heed_revoked_keys()
         if revocations is None or any(each.kind is Kind.KEY for each in revocations):
             self._hinted.set()
 
@@ -114,7 +125,8 @@ class Watch:
     async def _beat(self) -> None:
         # On its own: a server that waits for its store goes on to say how old its knowledge is.
         while True:
-            await asyncio.sleep(DUE_EVERY.total_seconds())
+            await asyncio.sleep(BEATS_EVERY.total_seconds())
+            self._deployment.pulse.beat()
             self._deployment.hub.beat()
 
 
@@ -144,9 +156,12 @@ class WatchingThread:
             if self.is_on():
                 return
             over = self._over = threading.Event()
+            _warn_of(deployment.options)
+            deployment.pulse.start()
             reads = _Reads(deployment, makes_keys=makes_keys)
             # A daemon: whoever waits for the store must not keep a process from ending.
-            self._thread = threading.Thread(target=_read_until, args=(over, reads), name="doorward-watch", daemon=True)
+            arguments = (over, reads, deployment.pulse)
+            self._thread = threading.Thread(target=_read_until, args=arguments, name="doorward-watch", daemon=True)
             self._thread.start()
             self._process = os.getpid()
             # The thread does not know whose it is, so that it ends when nobody holds that any more, or at exit.
@@ -160,6 +175,15 @@ class WatchingThread:
         self._thread = None
 
 
-def _read_until(over: threading.Event, reads: _Reads) -> None:
+def _read_until(over: threading.Event, reads: _Reads, pulse: Pulse) -> None:
     while not over.wait(DUE_EVERY.total_seconds()):
+        pulse.beat()
         run_blocking(reads.once())
+        pulse.beat()
+    pulse.stop()
+
+
+def _warn_of(options: Options) -> None:
+    """Log what may be meant and deserves a second look, in a process that answers requests."""
+    for finding in findings_of(options):
+        _log.warning("%s: %s %s", finding.id, finding.message, finding.remedy)

@@ -21,7 +21,7 @@ HOME = Origin(ip="10.0.0.7")
 def opened(database: str, minimum: int) -> Doorward:
     auth = Doorward(
         database,
-        secret=Secret("x" * 43),
+        secret=Secret("the secret of a deployment in tests"),
         strategy="session",
         password_minimum=minimum,
         insecure_fast_hashing=True,

@@ -51,6 +51,9 @@ def test_an_address_is_normalised_and_keyed(text: str, address: str, key: str) -
         ("ada@example.com", "ada@ｅｘａｍｐｌｅ.com"),
         ("ada@example.com", "ada@example。com"),  # an ideographic full stop
         ("ada@kelvin.example", "ada@\u212aelvin.example"),
+        ("ada@example.com", " ada@example.com"),
+        ("ada@example.com", "ada@example.com \r\n"),
+        ("ada@example.com", "\u00a0ada@example.com\t\u3000"),
     ],
 )
 def test_two_spellings_of_one_address_have_one_key(one: str, other: str) -> None:
@@ -104,8 +107,8 @@ def test_an_address_has_at_most_254_characters(length: int, *, is_taken: bool) -
         "ada@example..com",
         ".ada@example.com",
         "a da@example.com",
-        " ada@example.com",
-        "ada@example.com\n",
+        "ada @example.com",
+        "ada@ example.com",
         "ada@example.com\x00",
         "ada@exam\x00ple.com",
         "ada\u202e@example.com",

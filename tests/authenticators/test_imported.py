@@ -156,7 +156,7 @@ def test_the_empty_password_signs_nobody_in_whatever_the_hash_is_of(auth: Doorwa
         sign_in(auth, "")
 
 
-@pytest.mark.parametrize("made", ["!", "!unusable", hashers.make_password(None)])
+@pytest.mark.parametrize("made", ["!", "!unusable", pytest.param(hashers.make_password(None), id="Django's own")])
 def test_djangos_unusable_password_is_an_account_without_one(auth: Doorward, made: str) -> None:
     account = opened(auth, made)
     assert run_blocking(auth.account(account)).password_hash is None

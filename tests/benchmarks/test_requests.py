@@ -17,8 +17,6 @@ from benchmarks.serving import Server, Way, serving
 from tests.postgres import PostgresServer
 from tests.valkey import ValkeyServer
 
-pytestmark = pytest.mark.xdist_group("requests")
-
 
 def ours(framework: Framework) -> list[Way]:
     return [way for way in framework.ways if way.way in {"none", "hybrid"}]

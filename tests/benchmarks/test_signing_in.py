@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.measuring import Run
+from benchmarks.measuring import Part, Run
 from benchmarks.serving import serving
 from benchmarks.signing_in import RAW, Plan, SigningIn, by_doorward, by_peers, credential, measured, publish_parts
 from doorward.authenticators.password import INSECURE_FAST
@@ -23,7 +23,12 @@ def quickly(signing_in: SigningIn) -> SigningIn:
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is missing: apt-get install wrk")
 async def test_signing_in_is_measured_beside_what_others_wait(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    parts = await measured([quickly(by_doorward())], Plan(rounds=1, seconds=1), parameters=INSECURE_FAST)
+    parts: list[Part] = []
+    # Hashing yields to whatever else the machine does: where that fills its cores, nobody signs in within a second.
+    for seconds in (1, 4, 16):
+        parts = await measured([quickly(by_doorward())], Plan(rounds=1, seconds=seconds), parameters=INSECURE_FAST)
+        if all(way.median > 0 for part in parts for way in part.measured):
+            break
     signing_in, waiting = parts
     assert [way.name for way in signing_in.measured] == [RAW, "Doorward"]
     assert [way.to for way in waiting.measured] == [None, "Doorward, nobody signs in"]

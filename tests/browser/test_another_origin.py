@@ -15,8 +15,6 @@ from tests.browser.conftest import PATIENCE_MILLISECONDS, Complaints
 from tests.browser.sites import Elsewhere, an_elsewhere
 from tests.browser.tabs import App, all_ask, ask, session_of, sign_up, skip_time
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 
 @dataclass(frozen=True)
 class Origins:

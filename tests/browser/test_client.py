@@ -30,8 +30,6 @@ from tests.browser.tabs import (
     skip_time,
 )
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 AN_HOUR = timedelta(hours=1)
 TABS = 10
 LOST = "Failed to load resource: net::ERR_"

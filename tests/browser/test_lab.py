@@ -16,7 +16,6 @@ from tests.browser.sites import Site
 AXE = Path(__file__).parents[1] / "oracles" / "node_modules" / "axe-core" / "axe.min.js"
 STRATEGIES = ("session", "jwt", "hybrid")
 
-pytestmark = pytest.mark.xdist_group("browser")
 
 expect.set_options(timeout=PATIENCE_MILLISECONDS)
 

@@ -14,8 +14,6 @@ from playwright.sync_api import BrowserContext, Page, expect
 from tests.browser.conftest import Complaints, NewContext
 from tests.browser.sites import Elsewhere, Site, an_elsewhere
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 AXE = Path(__file__).parents[1] / "oracles" / "node_modules" / "axe-core" / "axe.min.js"
 PASSWORD = "a walrus in seven teapots"
 NEW_PASSWORD = "nine lighthouses hum a slow waltz"

@@ -12,8 +12,6 @@ from tests.browser.conftest import Complaints, NewContext
 from tests.browser.sites import Elsewhere, Site, an_elsewhere
 from tests.browser.test_pages import PASSWORD, sign_in, sign_up
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 VICTIM, ATTACKER = "victim@example.com", "eve@example.com"
 FORMS = {
     "/end-other-sessions": {},

@@ -28,6 +28,12 @@ def test_roles_and_name_are_given_at_creation(database: Command) -> None:
     assert (account["roles"], account["name"], account["disabled"]) == (["admin", "auditor"], "Root", False)
 
 
+def test_a_space_around_the_address_is_no_part_of_it(database: Command) -> None:
+    assert create(database, " bob@example.com ", "--json").json["account"]["email"] == "bob@example.com"
+    assert "bob@example.com" in database("accounts", "list", " bob@example.com ").out
+    assert database("sessions", "list", "--account", " bob@example.com ").code == 0
+
+
 def test_a_password_is_never_an_argument_and_never_shown(database: Command) -> None:
     assert "--password " not in database("accounts", "create", "--help").out
     done = database("accounts", "create", "eve@example.com")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 Command = Callable[..., Any]
-SECRET = "s" * 40
+SECRET = "the-secret-of-a-deployment-in-tests"
 
 
 def shown(done: Any) -> dict[str, tuple[Any, str]]:

@@ -47,6 +47,11 @@ def test_accounts_are_imported_line_by_line_and_what_is_wrong_is_told_without_th
     assert "Bob" in database("accounts", "list", "bob@example.com").out
 
 
+def test_a_space_around_an_imported_address_is_no_part_of_it(database: Command, tmp_path: Path) -> None:
+    done = database("accounts", "import", written(tmp_path, {"email": " ada@example.com "}), "--json")
+    assert (done.code, done.json["outcome"]) == (0, "present")
+
+
 def test_programs_are_told_which_account_was_which(database: Command, tmp_path: Path) -> None:
     done = database("accounts", "import", written(tmp_path, {"email": "bob@example.com", "id": "old-7"}), "--json")
     assert (done.json["line"], done.json["id"], done.json["outcome"]) == (1, "old-7", "imported")

@@ -153,3 +153,14 @@ def test_a_row_that_is_gone_is_judged_by_its_trail() -> None:
     gone = Sighting(session=None, account=None, at=EPOCH)
     assert CAUSES[EndReason.REUSE] in conclusion(gone, [an_event(Action.SESSION_ENDED, reason="reuse")])
     assert "does not say why" in conclusion(gone, [an_event(Action.SESSION_STARTED)])
+
+
+def test_everybody_is_signed_out_once_that_has_been_confirmed(database: Command, application: Any) -> None:
+    sessions = [application.sign_in().session.id for _ in range(3)]
+    asked = database("sessions", "end", "--everybody", stdin="n\n")
+    assert (asked.code, asked.out.strip()) == (1, "")
+    assert "Sign out everybody" in asked.err
+    assert database("sessions", "end", "--everybody", "--yes").out == "Ended: 3 sessions.\n"
+    assert database("sessions", "end", "--everybody", "--yes", "--json").json == {"revoked": 0}
+    assert "an administrator" in database("sessions", "explain", sessions[0]).out
+    assert database("sessions", "end", sessions[0], "--everybody").code == 2

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import resource
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -76,6 +77,16 @@ class Server:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """The process stands still, as on a virtual machine that is paused; what is sent to it waits in its sockets."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def command(self, *arguments: str) -> Any:
         """What a command of the operator says in JSON."""

@@ -25,7 +25,6 @@ from tests.nginx import an_nginx, missing
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.xdist_group("nginx"),
     pytest.mark.skipif(missing() is not None, reason=missing() or ""),
 ]
 ON_A_PAGE = {"Sec-Fetch-Site": "same-origin"}

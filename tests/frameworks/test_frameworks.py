@@ -16,13 +16,7 @@ from tests.frameworks.servers import FRAMEWORKS, Framework, Server
 
 ROOT = Path(__file__).parents[2]
 CASES = [
-    pytest.param(
-        framework,
-        strategy,
-        listed,
-        id=f"{framework.name}-{strategy}-{listed.name}",
-        marks=pytest.mark.xdist_group(f"framework {framework.name}"),
-    )
+    pytest.param(framework, strategy, listed, id=f"{framework.name}-{strategy}-{listed.name}")
     for framework in FRAMEWORKS
     for strategy in get_args(Strategy)
     for listed in SCENARIOS

@@ -104,3 +104,11 @@ async def test_nobody_changes_a_password_without_signing_in(world: World) -> Non
     body = {"current_password": PASSWORD, "new_password": NEW}
     answer = await world.client().put("/v1/password", json=body)
     assert (answer.status, answer.json()["code"]) == (401, "not_authenticated")
+
+
+async def test_a_space_around_the_address_is_no_part_of_it(world: World) -> None:
+    typed = {"email": " Grace@example.com\t", "password": PASSWORD}
+    answer = await world.client().post("/v1/accounts", json=typed)
+    assert (answer.status, answer.json()["account"]["email"]) == (201, "Grace@example.com")
+    assert (await world.client().post("/v1/accounts", json={**typed, "email": "grace@example.com "})).status == 409
+    assert (await world.client().post("/v1/sessions", json={**typed, "email": "  grace@example.com"})).status == 201

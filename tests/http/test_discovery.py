@@ -85,7 +85,7 @@ async def test_what_is_down_is_named_and_the_process_lives_on(
 
 
 async def test_a_database_that_cannot_be_opened_is_a_503_and_not_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    auth = Doorward("memory:", secret="s" * 40)
+    auth = Doorward("memory:", secret="the secret of a deployment in tests")
 
     async def unusable() -> None:
         raise DatabaseUnusable("from a newer version: at /var/lib/doorward.db")

@@ -86,11 +86,11 @@ def test_errors_are_documented_in_their_format() -> None:
 @pytest.mark.parametrize(
     ("path", "method", "statuses"),
     [
-        ("/v1/accounts", "post", {"201", "400", "403", "409", "413", "415", "422", "429", "503"}),
+        ("/v1/accounts", "post", {"201", "400", "403", "404", "409", "413", "415", "422", "429", "503"}),
         ("/v1/sessions", "post", {"201", "400", "401", "403", "413", "415", "422", "429", "503"}),
         ("/v1/sessions/{id}", "delete", {"204", "400", "401", "403", "404", "413", "422", "503"}),
         ("/v1/token", "post", {"200", "204", "400", "403", "413", "429", "503"}),
-        ("/v1/admin/audit", "get", {"200", "400", "401", "403", "413", "422", "503"}),
+        ("/v1/admin/audit", "get", {"200", "400", "401", "403", "413", "422", "429", "503"}),
     ],
 )
 def test_what_can_come_is_documented(path: str, method: str, statuses: set[str]) -> None:

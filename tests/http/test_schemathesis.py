@@ -34,7 +34,7 @@ EXAMPLES = settings(max_examples=8, suppress_health_check=list(HealthCheck), der
 def an_app(strategy: Strategy) -> DoorwardApp:
     auth = Doorward(
         "memory:",
-        secret="s" * 40,
+        secret="the secret of a deployment in tests",
         strategy=strategy,
         issuer=ISSUER,
         admin_key=Secret(ADMIN_KEY),

@@ -90,7 +90,9 @@ async def a_world(
         "insecure_fast_hashing": True,
     }
     fixed.update(options)
-    auth = Doorward("memory:", secret="s" * 40, clock=clock, geo_database=geo_database, **fixed)
+    auth = Doorward(
+        "memory:", secret="the secret of a deployment in tests", clock=clock, geo_database=geo_database, **fixed
+    )
     app = DoorwardApp(auth, metrics=lambda: b"# none\n", pages=pages)
     world = World(auth=auth, clock=clock, app=app, bugs=bugs)
     logs = [logging.getLogger("doorward.http.api"), logging.getLogger("doorward.pages")]

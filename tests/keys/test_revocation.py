@@ -357,7 +357,7 @@ async def test_what_has_been_committed_holds_here_though_the_store_goes_away_the
 
 
 async def test_a_backup_in_which_the_key_still_signs_does_not_bring_it_back(database: str, clock: FakeClock) -> None:
-    async with opened_with_ada(database, clock, blocking=True) as auth:
+    async with opened_with_ada(database, clock, ticks=clock.ticks, blocking=True) as auth:
         deployment = auth.deployment
         kid = deployment.desk.signing_key.kid
         # What a server holds that was told of it before the backup was put in place.

@@ -37,6 +37,9 @@ SCENARIOS = {
     "a copy, and no reply lost: no second turn": "THIEF TABS=1 UP=1 DOWN=0 NEWEST=3 RECOVERIES=3 LOSSLESS",
     "access tokens and an end, slow requests": "LEASE END KEYED UP=1 DOWN=0",
     "access tokens and an end, slow replies": "LEASE END KEYED UP=0 DOWN=1",
+    "a server that stands still": "STALLED TABS=1 UP=1 DOWN=0 NEWEST=3",
+    "a server that stands still and is not told of a closed connection": "STALLED CLOSE_UNSEEN TABS=1 NEWEST=3",
+    "a server that stands still, with a key": "STALLED CLOSE_UNSEEN TABS=1 UP=1 DOWN=0 KEYED NEWEST=3",
     "a store that lost writes": "LOST_WRITES KEYED UP=1 DOWN=0 NEWEST=2",
 }
 
@@ -103,6 +106,18 @@ BUGS = {
     "ending outside the row's lock": (
         "BUG_END_OUTSIDE_THE_LOCK KEYED END UP=1 DOWN=0",
         "nothing_after_the_end",
+    ),
+    "a stall of the server taken for theft": (
+        "BUG_STALL_IS_THEFT STALLED CLOSE_UNSEEN TABS=1 UP=1 DOWN=0 NEWEST=3",
+        "honest_never_reused",
+    ),
+    "a recovery by a server that stood still": (
+        "BUG_LATE_RECOVERS STALLED CLOSE_UNSEEN TABS=1 UP=1 DOWN=0 NEWEST=3",
+        "honest_never_reused",
+    ),
+    "a request presented though its connection is closed": (
+        "BUG_ABANDONED_PRESENTED STALLED TABS=1 UP=1 DOWN=0 NEWEST=3",
+        "abandoned_not_presented",
     ),
     "exp from signing time": (
         "BUG_EXP_FROM_SIGNING LEASE END KEYED UP=0 DOWN=1",

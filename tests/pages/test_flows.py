@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import get_args
@@ -13,7 +12,7 @@ import pytest
 from doorward.options import Strategy
 from doorward.sessions.model import EndReason
 from tests.http.world import PASSWORD, World
-from tests.pages.visitor import EMAIL, APage, Visitor, a_visited_world, sessions_of
+from tests.pages.visitor import EMAIL, Visitor, a_visited_world, beside, sessions_of
 
 pytestmark = pytest.mark.anyio
 
@@ -39,6 +38,16 @@ async def test_signing_up_signs_in(world: World) -> None:
     assert COOKIES[world.auth.options.strategy] in visitor.client.cookies
 
 
+async def test_a_space_around_the_address_is_no_part_of_it(world: World) -> None:
+    visitor = Visitor(world)
+    page = await visitor.open("/sign-up")
+    await visitor.submit(page, "sign-up", email="  grace@example.com ", password=PASSWORD)
+    assert await world.auth.deployment.store.account_by_email("grace@example.com") is not None
+    visitor = Visitor(world)
+    page = await visitor.submit(await visitor.open("/sign-in"), "sign-in", email=f" {EMAIL}\u00a0", password=PASSWORD)
+    assert page.address == "/sessions"
+
+
 async def test_signing_in_and_out(world: World) -> None:
     visitor = Visitor(world)
     page = await visitor.sign_in()
@@ -52,43 +61,6 @@ async def test_signing_in_and_out(world: World) -> None:
     assert await sessions_of(world) == set()
     assert set(visitor.client.cookies) == {"doorward_form"}
     assert (await visitor.open("/sessions")).address == "/sign-in?return_to=sessions"
-
-
-@pytest.mark.parametrize("page", ["sign-in", "sign-up"])
-@pytest.mark.parametrize("ticked", [True, False])
-async def test_whoever_ticks_the_box_stays_signed_in_when_the_browser_closes(
-    world: World, page: str, *, ticked: bool
-) -> None:
-    visitor = Visitor(world)
-    shown = await visitor.open(f"/{page}")
-    email = {"sign-in": EMAIL, "sign-up": "grace@example.com"}[page]
-    if ticked:
-        shown.form(page).fields["remember"] = "on"
-    answer = await visitor.send(shown, page, email=email, password=PASSWORD)
-    strategy = world.auth.options.strategy
-    (line,) = (line for line in answer.values("set-cookie") if line.startswith(f"{COOKIES[strategy]}="))
-    # An access token alone cannot be kept beyond its quarter of an hour: there is no box.
-    assert ("Keep me signed in" in shown.text) is (strategy != "jwt")
-    assert ("Max-Age" in line) is (ticked and strategy != "jwt")
-
-
-@pytest.mark.parametrize("value", ["", "off", "false"])
-async def test_a_box_that_says_anything_else_keeps_nobody_signed_in(value: str) -> None:
-    async with a_visited_world(strategy="session") as world:
-        visitor = Visitor(world)
-        page = await visitor.open("/sign-in")
-        answer = await visitor.send(page, "sign-in", email=EMAIL, password=PASSWORD, remember=value)
-        assert answer.status == 303
-        assert "Max-Age" not in "".join(answer.values("set-cookie"))
-
-
-async def test_a_form_that_is_shown_again_has_the_box_as_it_was_left(world: World) -> None:
-    visitor = Visitor(world)
-    page = await visitor.open("/sign-in")
-    page = await visitor.submit(page, "sign-in", email=EMAIL, password="wrong", remember="on")
-    assert ("remember" in page.form("sign-in").fields) is (world.auth.options.strategy != "jwt")
-    page = await visitor.submit(await visitor.open("/sign-in"), "sign-in", email=EMAIL, password="wrong")
-    assert "remember" not in page.form("sign-in").fields
 
 
 async def test_whoever_has_not_signed_in_comes_back_to_where_they_wanted(world: World) -> None:
@@ -150,61 +122,6 @@ async def test_a_password_is_never_in_a_page_an_address_or_a_log(
     assert "refused" in caplog.text
     assert secret not in caplog.text
     assert PASSWORD not in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("fields", "field", "said"),
-    [
-        ({"email": "nobody", "password": PASSWORD}, "email", "This is not an e-mail address."),
-        ({"email": EMAIL, "password": PASSWORD}, "email", "An account with this e-mail address exists."),
-        ({"email": "grace@example.com", "password": "short"}, "password", "Use at least 8 characters."),
-        ({"email": "grace@example.com", "password": "password1"}, "password", "common password"),
-        ({"email": "grace@example.com", "password": "x" * 300}, "password", "Use at most 256 characters."),
-        ({"email": "g@example.com", "password": PASSWORD, "name": "x" * 101}, "name", "Use at most 100 characters."),
-        ({"email": "", "password": PASSWORD}, "email", "Enter your e-mail address."),
-        ({"email": "grace@example.com", "password": ""}, "password", "Enter a password."),
-    ],
-)
-async def test_what_is_wrong_stands_beside_its_field(fields: dict[str, str], field: str, said: str) -> None:
-    async with a_visited_world() as world:
-        visitor = Visitor(world)
-        page = await visitor.submit(await visitor.open("/sign-up"), "sign-up", **fields)
-    assert page.status in {409, 422}
-    assert page.html.count("<title>Error: ") == 1
-    assert said in beside(page, field)
-    # What was typed stays, so that nobody has to type it again.
-    assert f'value="{fields["email"]}"' in page.html
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({}, {"email": "Enter your e-mail address.", "password": "Enter a password."}),
-        (
-            {"email": "nobody", "password": "password1", "name": "x" * 101},
-            {"email": "This is not an", "password": "too easily", "name": "at most 100"},
-        ),
-        ({"email": "", "password": "short"}, {"email": "Enter your", "password": "at least 8"}),
-        ({"email": "nobody", "password": "x" * 300}, {"email": "This is not an", "password": "at most 256"}),
-    ],
-)
-async def test_everything_that_is_wrong_is_said_at_once(fields: dict[str, str], said: dict[str, str]) -> None:
-    async with a_visited_world() as world:
-        visitor = Visitor(world)
-        page = await visitor.submit(await visitor.open("/sign-up"), "sign-up", **fields)
-        assert page.status == 422
-        for name, sentence in said.items():
-            assert sentence in beside(page, name)
-
-
-def beside(page: APage, field: str) -> str:
-    """What describes an input to whoever does not see the page."""
-    tag = next(said for tag, said in page.tags if tag == "input" and said.get("name") == field)
-    assert tag["aria-invalid"] == "true"
-    described_by = (tag["aria-describedby"] or "").split()
-    found = re.search(rf'id="{described_by[0]}">(.*?)</div>', page.html, re.DOTALL)
-    assert found is not None
-    return found[1].replace("&#39;", "'")
 
 
 async def test_changing_the_password_signs_all_other_devices_out(world: World) -> None:

@@ -35,7 +35,9 @@ def on_fastapi(auth: Any) -> Any:
 
 @pytest.mark.parametrize(("kind", "build"), [(StarletteDoorward, on_starlette), (FastApiDoorward, on_fastapi)])
 async def test_signing_in_stays_below_the_prefix(kind: type[Doorward], build: Callable[[Any], Any]) -> None:
-    async with kind("memory:", strategy="session", insecure_fast_hashing=True, secret="s" * 40) as auth:
+    async with kind(
+        "memory:", strategy="session", insecure_fast_hashing=True, secret="the secret of a deployment in tests"
+    ) as auth:
         await auth.sign_up(email=EMAIL, password=Secret(PASSWORD), actor=Actor())
         client = CookieClient(build(auth))
         answer = await client.get("/deep/auth/sessions")

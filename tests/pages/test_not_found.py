@@ -30,6 +30,12 @@ async def test_a_person_at_an_unknown_address_finds_the_way(path: str) -> None:
             assert (await visitor.client.get(address)).status == 200
 
 
+async def test_nobody_is_led_to_a_sign_up_that_is_closed() -> None:
+    async with a_visited_world(sign_up="closed") as world:
+        page = read_page(await world.client().get("/login", headers=BROWSER), "/login")
+        assert "sign-up" not in page.links
+
+
 @pytest.mark.parametrize(
     ("method", "path", "accept"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -114,6 +115,16 @@ class Visitor:
 
     async def sign_in(self, email: str = EMAIL, password: str = PASSWORD) -> APage:
         return await self.submit(await self.open("/sign-in"), "sign-in", email=email, password=password)
+
+
+def beside(page: APage, field: str) -> str:
+    """What describes an input to whoever does not see the page."""
+    tag = next(said for tag, said in page.tags if tag == "input" and said.get("name") == field)
+    assert tag["aria-invalid"] == "true"
+    described_by = (tag["aria-describedby"] or "").split()
+    found = re.search(rf'id="{described_by[0]}">(.*?)</div>', page.html, re.DOTALL)
+    assert found is not None
+    return found[1].replace("&#39;", "'")
 
 
 @asynccontextmanager

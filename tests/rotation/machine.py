@@ -308,12 +308,13 @@ class RotationMachine(RuleBasedStateMachine):
         if asides and (aside := self.same(asides)) is not None:
             self.reply_to(aside)
             self.judge(party, before, over, generation, aside)
+        if self.reference.account().version == version:
+            # Before anybody reads: what was put back may have another session written back, as ended.
+            hold(self.reference.row(BYSTANDER) == bystander, "another session than the presented one was touched")
         if crash is not None:
             # Whoever died comes back and reads what was committed.
             self.read_changes()
         self.judge(party, before, over, generation, answer)
-        if self.reference.account().version == version:
-            hold(self.reference.row(BYSTANDER) == bystander, "another session than the presented one was touched")
         return answer
 
     def judge(self, party: Party, before: Session, over: EndReason | None, generation: int, answer: Answer) -> None:

@@ -20,6 +20,7 @@ from doorward.rotation.model import (
     Ahead,
     Decision,
     Healed,
+    Late,
     Presentation,
     Recovered,
     RefreshPolicy,
@@ -31,7 +32,7 @@ from doorward.rotation.model import (
     Wait,
 )
 from doorward.rotation.rules import decide_refresh, next_generation
-from doorward.sessions.model import EndReason, NewSession, Session
+from doorward.sessions.model import EndReason, NewSession, Session, reason_of
 from doorward.sessions.rules import decide_standing, is_revoked
 from tests.rotation.world import UNKNOWN, Answer, Crash, Interlude, Lease
 
@@ -148,7 +149,7 @@ class Reference:
                 if is_revoked(rotated, self.live):
                     if crash == "after the commit":
                         return UNKNOWN
-                    self._end_each([rotated], EndReason.ADMIN)
+                    self._end_again([rotated], self.live)
                     continue
                 return self._sent(self._answered(rotated, presented, account), crash)
             if interlude is not None:
@@ -201,9 +202,10 @@ class Reference:
                 return Answer(kind="refused")
             case Revived():
                 # Looked at anew: the revocation may be of something that has happened to the row since.
-                self._end_each([row for row in self._revived(self.live) if row.key == seen.key], EndReason.ADMIN)
+                self._end_again([row for row in self._revived(self.live) if row.key == seen.key], self.live)
                 return None
-            case Reused():
+            case Reused() | Late():
+                # Nobody is late here: time stands still while a presentation is judged.
                 return self._end_reused(seen)
             case Refused(reason=reason):
                 self._tables.events.append((f"refused: {reason}",))
@@ -274,7 +276,7 @@ class Reference:
         live = self._live()
         self._raise_version()
         self._end(live, EndReason.ADMIN)
-        self._revoke_account()
+        self._revoke_account(EndReason.ADMIN)
 
     def disable(self, *, disabled: bool) -> None:
         account = self._tables.account
@@ -283,7 +285,7 @@ class Reference:
             self._raise_version()
             self._tables.account = replace(self._tables.account, disabled_at=self._clock())
             self._end(live, EndReason.ACCOUNT_DISABLED)
-            self._revoke_account()
+            self._revoke_account(EndReason.ACCOUNT_DISABLED)
         elif not disabled:
             self._tables.account = replace(account, disabled_at=None)
 
@@ -296,7 +298,7 @@ class Reference:
         over = [row for row in live if row.key != keep]
         if keep is None:
             self._end(over, EndReason.PASSWORD_CHANGED)
-            self._revoke_account()
+            self._revoke_account(EndReason.PASSWORD_CHANGED)
         else:
             self._end_each(over, EndReason.PASSWORD_CHANGED)
 
@@ -316,14 +318,20 @@ class Reference:
 
     def _end_each(self, rows: list[Session], reason: EndReason) -> None:
         self._end(rows, reason)
-        self._revoke([self._revocation(Kind.SESSION, row.id, 1) for row in rows])
+        self._revoke([self._revocation(Kind.SESSION, row.id, 1, reason) for row in rows])
 
-    def _revoke_account(self) -> None:
+    def _end_again(self, rows: list[Session], revoked: LiveSet) -> None:
+        """End what has ended before, for the reason that its entry gives: its own rather than the account's."""
+        for row in rows:
+            entry = revoked.get(Kind.SESSION, row.id) or revoked.get(Kind.ACCOUNT, row.account)
+            self._end_each([row], reason_of(entry) or EndReason.ADMIN)
+
+    def _revoke_account(self, reason: EndReason) -> None:
         account = self._tables.account
-        self._revoke([self._revocation(Kind.ACCOUNT, account.id, account.version)])
+        self._revoke([self._revocation(Kind.ACCOUNT, account.id, account.version, reason)])
 
-    def _revocation(self, kind: Kind, name: str, value: int) -> Revocation:
-        return Revocation(kind=kind, id=name, value=value, dies_at=self._clock() + REMEMBERED_FOR)
+    def _revocation(self, kind: Kind, name: str, value: int, reason: EndReason) -> Revocation:
+        return Revocation(kind=kind, id=name, value=value, dies_at=self._clock() + REMEMBERED_FOR, reason=reason)
 
     def _revoke(self, entries: list[Revocation]) -> None:
         self._tables.revocations.merge(entries)
@@ -345,7 +353,7 @@ class Reference:
 
     def _write_back(self, held: LiveSet) -> None:
         self._tables.revocations.merge(held)
-        self._end_each(self._revived(held), EndReason.ADMIN)
+        self._end_again(self._revived(held), held)
         account = self._tables.account
         version = max(account.version, held.accounts.get(account.id, 0))
         self._tables.account = replace(account, version=version)

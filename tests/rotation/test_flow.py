@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from doorward.audit.model import Action, Origin
+from doorward.deployment import Incident
 from doorward.doorward import Doorward
-from doorward.errors import InvalidGrant, SessionEnded, TooEarly
-from doorward.rotation.flow import is_elsewhere
+from doorward.errors import InvalidGrant, SessionEnded, TooEarly, Unavailable
+from doorward.pulse import Pulse
+from doorward.rotation.flow import is_elsewhere, refresh
 from doorward.secret import Secret
 from doorward.sessions.model import EndReason
 from doorward.testing import FakeClock
@@ -322,3 +325,40 @@ def test_a_network_of_ipv6_is_its_first_48_bits() -> None:
     here = Origin(ip="2001:db8:1:1::1")
     assert not is_elsewhere(here, Origin(ip="2001:db8:1:2::2"))
     assert is_elsewhere(here, Origin(ip="2001:db8:2:1::1"))
+
+
+# A process that stood still
+
+
+async def test_a_process_that_stood_still_neither_ends_nor_recovers_a_session(database: str, clock: FakeClock) -> None:
+    async with opened_with_ada(database, clock, blocking=True) as auth:
+        ticks = FakeClock()
+        pulse = Pulse(ticks.ticks)
+        pulse.start()
+        late = replace(auth.deployment, pulse=pulse)
+        signed_in = await sign_in(auth)
+        text = refresh_token(signed_in)
+        await present(auth, text)
+        clock.move(REST)
+        ticks.move(GRACE)
+        for _ in range(2):
+            # First it looks like a lost reply, and once the new token has been seen, like reuse.
+            before = await row_of(auth, signed_in)
+            with pytest.raises(Unavailable) as answered:
+                await refresh(late, text, origin=HOME)
+            assert answered.value.retry_after > timedelta(0)
+            assert await row_of(auth, signed_in) == before
+            await auth.deployment.store.acknowledge(signed_in.session.id, 1)
+        assert [(event.action, event.detail["why"]) for event in (await told(auth))[-2:]] == [
+            (Action.REFRESH_WAITED, "late"),
+            (Action.REFRESH_WAITED, "late"),
+        ]
+        for _ in range(20):
+            ticks.move(SECOND)
+            pulse.beat()
+        with pytest.raises(InvalidGrant):
+            await refresh(late, text, origin=HOME)
+        ended = await row_of(auth, signed_in)
+        assert ended.ended_reason is EndReason.REUSE
+        counted = {kind for kind, count in auth.deployment.incidents.items() if count}
+        assert counted == {Incident.REFRESH_LATE, Incident.REFRESH_REUSED}

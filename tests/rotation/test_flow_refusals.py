@@ -237,7 +237,7 @@ async def test_a_row_that_moves_under_every_round_is_answered_with_later(auth: D
 
 
 async def test_too_many_presentations_end_nothing(database: str, clock: FakeClock) -> None:
-    async with opened_with_ada(database, clock, rate_limits=True) as auth:
+    async with opened_with_ada(database, clock, ticks=clock.ticks, rate_limits=True) as auth:
         signed_in, other = await sign_in(auth), await sign_in(auth)
         answers = [await answered(present(auth, refresh_token(signed_in))) for _ in range(300)]
         limited = next(answer for answer in answers if isinstance(answer, RateLimited))

@@ -14,6 +14,7 @@ from doorward.rotation.model import (
     Ahead,
     Decision,
     Healed,
+    Late,
     Presentation,
     Recovered,
     RefreshPolicy,
@@ -80,11 +81,19 @@ def judge(
     account: Account | None = ACCOUNT,
     secret_hash: bytes = SECRET_HASH,
     revoked: bool = False,
+    delayed: timedelta = timedelta(0),
 ) -> Decision:
     """What is decided so long after the current generation was made."""
     presented = Presentation(key=1, generation=generation, secret_hash=secret_hash, attempt=attempt)
     return decide_refresh(
-        row, account, presented, now=MADE + after, policy=policy, store_identity="this store", revoked=revoked
+        row,
+        account,
+        presented,
+        now=MADE + after,
+        policy=policy,
+        store_identity="this store",
+        revoked=revoked,
+        delayed=delayed,
     )
 
 
@@ -383,3 +392,43 @@ def test_a_use_never_shortens_a_session_and_never_passes_its_absolute_end() -> N
     set_back = next_generation(a_row(), presented, now=MADE - timedelta(hours=1), policy=POLICY)
     assert set_back.idle_expires_at == MADE + IDLE
     assert set_back.last_seen_at == MADE
+
+
+# A server that was not on time itself
+
+
+@pytest.mark.parametrize(
+    ("delayed", "policy", "late"),
+    [
+        (timedelta(0), POLICY, False),
+        (GRACE / 2, POLICY, False),
+        (GRACE / 2 + TICK, POLICY, True),
+        (timedelta(hours=1), POLICY, True),
+        (timedelta(seconds=1), WITHOUT_GRACE, False),
+        (timedelta(seconds=1) + TICK, WITHOUT_GRACE, True),
+        (timedelta(seconds=30), replace(POLICY, grace=timedelta(seconds=60), rest=timedelta(seconds=180)), False),
+    ],
+)
+@pytest.mark.parametrize("generation", [0, N - 2, N - 1])
+def test_a_server_that_was_late_by_half_the_grace_takes_nothing_for_reuse(
+    generation: int,
+    delayed: timedelta,
+    policy: RefreshPolicy,
+    late: bool,  # noqa: FBT001 -- a column of the table
+) -> None:
+    decision = judge(a_row(acknowledged=True), generation, after=WINDOW + TICK, policy=policy, delayed=delayed)
+    assert decision == (Late(delayed=delayed) if late else Reused())
+
+
+def test_a_server_that_was_late_takes_no_reply_for_lost_which_may_have_arrived_since() -> None:
+    assert isinstance(judge(a_row(), N - 1, after=REST, delayed=GRACE / 2), Recovered)
+    assert judge(a_row(), N - 1, after=REST, delayed=GRACE / 2 + TICK) == Late(delayed=GRACE / 2 + TICK)
+
+
+@pytest.mark.parametrize(
+    ("generation", "after"), [(N, timedelta(0)), (N, REST), (N - 1, timedelta(0)), (N - 1, REST - TICK), (N + 1, REST)]
+)
+def test_a_server_that_was_late_decides_all_else_as_ever(generation: int, after: timedelta) -> None:
+    late = judge(a_row(), generation, after=after, delayed=timedelta(hours=1))
+    assert late == judge(a_row(), generation, after=after)
+    assert judge(None, generation, delayed=timedelta(hours=1)) == Refused(reason=None)

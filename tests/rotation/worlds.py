@@ -30,7 +30,7 @@ from doorward.sessions.model import AccountMoved, EndReason, NewSession, Refresh
 from doorward.stores.memory import MemoryStore
 from doorward.stores.memory_tables import Tables
 from doorward.stores.sql.schema import metadata
-from doorward.testing import SeededEntropy
+from doorward.testing import FakeClock, SeededEntropy
 from doorward.tokens.access import read_unverified_access_token
 from doorward.wire.refresh_token import RefreshToken, parse_refresh_token, write_refresh_token
 from tests.rotation.machine import POLICY
@@ -108,7 +108,7 @@ class Real:
         database: str,
         account: Account,
         *,
-        clock: Callable[[], datetime],
+        clock: FakeClock,
         heal: bool,
         redis: str | None = None,
     ) -> None:
@@ -120,6 +120,7 @@ class Real:
             redis=redis,
             blocking=True,
             clock=clock,
+            ticks=clock.ticks,
             entropy=SeededEntropy(),
             heal_lost_writes=heal,
             lost_reply_window=POLICY.window,
@@ -315,7 +316,7 @@ def _said(event: AuditEvent) -> tuple[str, ...] | None:
 class InMemory(Real):
     """Over the memory store."""
 
-    def __init__(self, account: Account, *, clock: Callable[[], datetime], heal: bool) -> None:
+    def __init__(self, account: Account, *, clock: FakeClock, heal: bool) -> None:
         super().__init__("memory", "memory:", account, clock=clock, heal=heal)
         self.save()
 
@@ -354,7 +355,7 @@ class InSqlite(Real):
         account: Account,
         *,
         path: Path,
-        clock: Callable[[], datetime],
+        clock: FakeClock,
         heal: bool,
         name: str = "sqlite",
         redis: str | None = None,
@@ -384,9 +385,7 @@ class InSqlite(Real):
 class InRedis(InSqlite):
     """Sessions in Redis, the rest in SQLite."""
 
-    def __init__(
-        self, account: Account, *, path: Path, server: ValkeyServer, clock: Callable[[], datetime], heal: bool
-    ) -> None:
+    def __init__(self, account: Account, *, path: Path, server: ValkeyServer, clock: FakeClock, heal: bool) -> None:
         self._server = server
         super().__init__(account, path=path, clock=clock, heal=heal, name="redis", redis=server.emptied())
 
@@ -410,7 +409,7 @@ class InRedis(InSqlite):
 class InPostgres(Real):
     """Over PostgreSQL."""
 
-    def __init__(self, account: Account, *, address: str, clock: Callable[[], datetime], heal: bool) -> None:
+    def __init__(self, account: Account, *, address: str, clock: FakeClock, heal: bool) -> None:
         self._somebody = psycopg.connect(address, autocommit=True)
         super().__init__("postgres", address, account, clock=clock, heal=heal)
         self.save()

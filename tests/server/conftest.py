@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 READY_WITHIN_SECONDS = 60
 ENDS_WITHIN_SECONDS = 20
@@ -160,4 +159,3 @@ def logging_put_back() -> Iterator[None]:
     logging.captureWarnings(capture=False)
     root.handlers[:], sys.excepthook, logging.raiseExceptions = handlers, hook, raises
     root.setLevel(level)
-    structlog.reset_defaults()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorward.deployment import Incident
 from doorward.ports import Removed
 from doorward.server.metrics import MOST_OPERATIONS, Metrics, Readings
 
@@ -46,6 +47,8 @@ def readings(**changes: Any) -> Readings:
         "readers_cut": 1,
         "hits": {"sessions": 10, "tokens": 20},
         "misses": {"sessions": 1, "tokens": 2},
+        "incidents": {Incident.REFRESH_REUSED: 3, Incident.STORE_PUT_BACK: 0},
+        "refused_credentials": {"admin": 3, "verifier": 0},
     }
     return Readings(**fields | changes)
 
@@ -58,6 +61,7 @@ def test_what_is_known_of_revocations_and_who_reads_it_is_shown_as_of_now() -> N
         "doorward_live_revocations 4.0", "doorward_revocations_staleness_seconds 0.25", "doorward_feed_readers 2.0",
         "doorward_feed_readers_cut_total 1.0", 'doorward_cache_lookups_total{cache="sessions",outcome="hit"} 10.0',
         'doorward_cache_lookups_total{cache="tokens",outcome="miss"} 2.0',
+        'doorward_refused_credentials_total{kind="admin"} 3.0',
     ):  # fmt: skip
         assert line in first, line
     again = text_of(metrics)
@@ -65,6 +69,12 @@ def test_what_is_known_of_revocations_and_who_reads_it_is_shown_as_of_now() -> N
     assert "doorward_feed_readers_cut_total 3.0" in again
     assert 'doorward_cache_lookups_total{cache="sessions",outcome="hit"} 15.0' in again
     assert 'doorward_cache_lookups_total{cache="tokens",outcome="hit"} 20.0' in again
+
+
+def test_what_an_operator_wants_to_know_of_is_counted_by_its_kind_also_where_it_never_happened() -> None:
+    text = text_of(Metrics(readings))
+    assert 'doorward_incidents_total{kind="refresh_reused"} 3.0' in text
+    assert 'doorward_incidents_total{kind="store_put_back"} 0.0' in text
 
 
 def test_requests_under_way_and_answers_of_503_by_their_cause_are_shown() -> None:

@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import pytest
-import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -127,8 +126,8 @@ PLACES: dict[str, Callable[[logging.Logger, str], object]] = {
     "name of a field": lambda log, text: log.info("seen", extra={"field": {text: 1}}),
     "exception": log_exception,
     "exception group": log_group,
-    "structlog": lambda _, text: structlog.get_logger("doorward").info(f"seen {text}", deep={"a": [text]}),
-    "structlog exception": lambda _, text: structlog.get_logger("doorward").error("seen", exc_info=ValueError(text)),
+    "a field": lambda _, text: logging.getLogger("doorward").info(f"seen {text}", extra={"deep": {"a": [text]}}),
+    "an exception": lambda _, text: logging.getLogger("doorward").error("seen", exc_info=ValueError(text)),
     "uvicorn": lambda _, text: logging.getLogger("uvicorn.error").error("%s", text, extra={"color_message": text}),
     "after much text": lambda log, text: log.info("x" * 20_000 + text),
     "in much text": lambda log, text: log.info("x " * 4_000 + text + " x" * 9_000),

@@ -27,6 +27,8 @@ CONTRACT = {
     "DOORWARD_SESSION_IDLE": timedelta(seconds=43_200),
     "DOORWARD_SESSION_ABSOLUTE": timedelta(seconds=2_592_000),
     "DOORWARD_SESSION_LIMIT": None,
+    "DOORWARD_SIGN_UP": "open",
+    "DOORWARD_COOKIE_PREFIX": "doorward",
     "DOORWARD_MAX_STALENESS": timedelta(seconds=5),
     "DOORWARD_SECRET": (),
     "DOORWARD_ADMIN_KEY": None,
@@ -139,6 +141,47 @@ def test_a_secret_file_in_the_environment_beats_a_secret_in_the_file(empty_folde
     assert [each.reveal() for each in loaded(DOORWARD_SECRET_FILE="secret").secret] == [LONG]
 
 
+OF_A_SERVICE = {
+    "DOORWARD_SERVICE_HOST": "10.0.0.1",
+    "DOORWARD_SERVICE_PORT": "80",
+    "DOORWARD_SERVICE_PORT_HTTP": "80",
+    "DOORWARD_PORT": "tcp://10.0.0.1:80",
+    "DOORWARD_PORT_80_TCP": "tcp://10.0.0.1:80",
+    "DOORWARD_PORT_80_TCP_PROTO": "tcp",
+    "DOORWARD_PORT_80_TCP_PORT": "80",
+    "DOORWARD_PORT_80_TCP_ADDR": "10.0.0.1",
+}
+OF_ANOTHER = {
+    "DOORWARD_POSTGRES_SERVICE_HOST": "fd00::1",
+    "DOORWARD_POSTGRES_SERVICE_PORT": "5432",
+    "DOORWARD_POSTGRES_PORT": "tcp://[fd00::1]:5432",
+    "DOORWARD_POSTGRES_PORT_5432_TCP_ADDR": "fd00::1",
+    "DOORWARD_DNS_PORT_53_UDP": "udp://10.0.0.1:53",
+}
+
+
+def test_the_variables_of_a_kubernetes_service_are_passed_over() -> None:
+    settings = loaded(**OF_A_SERVICE, **OF_ANOTHER, DOORWARD_STRATEGY="session")
+    assert (settings.port, settings.host, settings.strategy) == (8000, "127.0.0.1", "session")
+    assert loaded(**{**OF_A_SERVICE, "DOORWARD_PORT": "9000"}).port == 9000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DOORWARD_PORT", "tcp:/10.0.0.1:80"),
+        ("DOORWARD_SERVICE_HOST", "localhost"),
+        ("DOORWARD_SERVICE_PORT", "http"),
+        ("DOORWARD_SERVICE_POR", "80"),
+        ("DOORWARD_PORT_80_TCP", "10.0.0.1"),
+        ("DOORWARD_REDIS_PORT", "6379"),
+    ],
+)
+def test_what_only_looks_like_one_is_refused_as_any_misspelt_setting(name: str, value: str) -> None:
+    [problem] = refused(**OF_A_SERVICE | {name: value})
+    assert problem.message.startswith(name)
+
+
 @pytest.mark.parametrize(
     ("variables", "problem", "names"),
     [
@@ -160,7 +203,6 @@ def test_a_secret_file_in_the_environment_beats_a_secret_in_the_file(empty_folde
         ({"DOORWARD_ROLE_SCOPES": "admin"}, "DW061", "JSON"),
         ({"DOORWARD_SECRET": ""}, "DW061", "leave it out"),
         ({"DOORWARD_SECRET": f"{LONG},"}, "DW061", "leave it out"),
-        ({"DOORWARD_ADMIN_KEY": "short"}, "DW061", "8 characters"),
         ({"DOORWARD_SECRET_FILE": "not there"}, "DW063", "readable"),
         ({"DOORWARD_SECRET": LONG, "DOORWARD_SECRET_FILE": "x"}, "DW064", "Leave one"),
         ({"DOORWARD_REDIS_URL": ""}, "DW061", "leave it out"),
@@ -258,11 +300,6 @@ def test_the_issuer_is_where_the_server_is_unless_it_is_given() -> None:
 )
 def test_plain_http_for_others_than_this_machine_is_warned_of(flags: dict[str, str], expected: list[str]) -> None:
     assert [each.id for each in warnings_of(load_settings(flags).settings)] == expected
-
-
-@pytest.mark.parametrize(("length", "expected"), [(8, ["DW072"]), (23, ["DW072"]), (24, [])])
-def test_a_short_admin_key_is_warned_of(length: int, expected: list[str]) -> None:
-    assert [each.id for each in warnings_of(loaded(DOORWARD_ADMIN_KEY="k" * length))] == expected
 
 
 def test_settings_do_not_show_their_secrets() -> None:

@@ -17,7 +17,7 @@ from doorward.server.banner import banner
 from doorward.server.serve import environment_of, listening
 from doorward.server.settings import load_settings
 
-SECRET = "first-" + "s" * 40
+SECRET = "first-secret-of-the-deployment-in-tests"
 OTHER = "other-" + "s" * 40
 
 as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -327,7 +327,7 @@ async def test_what_one_process_ends_another_refuses_once_it_has_read_the_change
 async def test_a_revocation_is_forgotten_only_when_every_token_that_it_names_is_dead(
     database: str, clock: FakeClock
 ) -> None:
-    async with opened_with_ada(database, clock, strategy="hybrid") as auth:
+    async with opened_with_ada(database, clock, ticks=clock.ticks, strategy="hybrid") as auth:
         signed_in = await sign_in(auth)
         await auth.end_session(signed_in.session.id, account_id=None, actor=ACTOR)
         remembered = auth.options.revocations_live_for

@@ -116,6 +116,8 @@ async def listening(address: str) -> AsyncIterator[Ear]:
 
 @pytest.fixture
 async def address(postgres: PostgresServer) -> str:
+    # A connection that an earlier test has closed must not be counted as a server that listens.
+    postgres.run("SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
     return postgres.emptied()
 
 

@@ -28,23 +28,17 @@ def proxy(postgres: PostgresServer) -> Iterator[TcpProxy]:
         yield proxy
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (readiness, postgres_runners):
-        monkeypatch.setattr(module, "PING_TIMEOUT", SOON)
-
-
 def behind(proxy: TcpProxy, postgres: PostgresServer) -> str:
     return postgres.emptied().replace(f":{postgres.port}/", f":{proxy.port}/")
 
 
 @pytest.mark.anyio
-@pytest.mark.usefixtures("impatient")
 async def test_readiness_does_not_wait_for_what_is_swallowed_and_says_so(
-    proxy: TcpProxy, postgres: PostgresServer
+    proxy: TcpProxy, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = a_store(behind(proxy, postgres))
     await store.open()
+    monkeypatch.setattr(readiness, "PING_TIMEOUT", SOON)
     proxy.swallow()
     try:
         with pytest.raises(StoreUnavailable, match="no answer in time"):
@@ -54,11 +48,13 @@ async def test_readiness_does_not_wait_for_what_is_swallowed_and_says_so(
         await store.close()
 
 
-@pytest.mark.usefixtures("impatient")
-def test_the_same_for_a_host_without_a_loop(proxy: TcpProxy, postgres: PostgresServer) -> None:
+def test_the_same_for_a_host_without_a_loop(
+    proxy: TcpProxy, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = open_store(behind(proxy, postgres), blocking=True)
     run_blocking(store.open())
     run_blocking(store.ping())
+    monkeypatch.setattr(postgres_runners, "PING_TIMEOUT", SOON)
     proxy.swallow()
     try:
         with pytest.raises(Unavailable):
@@ -69,14 +65,17 @@ def test_the_same_for_a_host_without_a_loop(proxy: TcpProxy, postgres: PostgresS
 
 
 @pytest.mark.anyio
-@pytest.mark.usefixtures("impatient")
-async def test_a_pool_that_is_all_in_use_is_named_as_the_cause(postgres: PostgresServer) -> None:
+async def test_a_pool_that_is_all_in_use_is_named_as_the_cause(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = a_store(postgres.emptied() + "?pool_size=2")
     await store.open()
     engine = cast("AsyncEngine", cast("Any", store._runner)._engine)
     async with engine.connect(), engine.connect():
-        with pytest.raises(Busy, match="2 connections of the pool are in use"):
-            await store.ping()
+        with monkeypatch.context() as impatient:
+            impatient.setattr(readiness, "PING_TIMEOUT", SOON)
+            with pytest.raises(Busy, match="2 connections of the pool are in use"):
+                await store.ping()
     await store.ping()
     await store.close()
 

@@ -12,7 +12,7 @@ import pytest
 from doorward.ports import Removed
 from doorward.stores.sql import housekeeping
 from doorward.stores.sql.store import SqlStore
-from doorward.testing.store_suite.case import sign_up, start
+from doorward.testing.store_suite.case import WHENEVER, sign_up, start
 from tests.postgres import PostgresServer
 from tests.stores.on_postgres import a_store, until_somebody_waits
 
@@ -46,7 +46,9 @@ async def stores(anyio_backend: str, address: str) -> AsyncIterator[list[SqlStor
 
 
 async def keep_house(store: SqlStore, *, batch: int = 500) -> Removed:
-    return await store.remove_expired(session_retention=KEPT, audit_retention=timedelta(days=365), batch=batch)
+    return await store.remove_expired(
+        session_retention=KEPT, audit_retention=timedelta(days=365), until=WHENEVER, batch=batch
+    )
 
 
 async def until_it_is_round(store: SqlStore, *, batch: int = 500) -> list[Removed]:

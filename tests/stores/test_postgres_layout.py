@@ -14,7 +14,7 @@ from doorward.ports import Page
 from doorward.stores import migrate
 from doorward.stores.sql.copying import copy_database
 from doorward.testing import an_account, an_ending
-from doorward.testing.store_suite.case import REST, SOMEBODY, rotated, sign_up, start
+from doorward.testing.store_suite.case import REST, SOMEBODY, WHENEVER, rotated, sign_up, start
 from tests.postgres import PostgresServer
 from tests.stores.on_postgres import a_store
 
@@ -98,7 +98,7 @@ async def test_the_trail_is_partitioned_by_the_pages_sql_under_a_store_that_writ
         connection.execute("UPDATE doorward_audit_event SET at = at + interval '35 days' WHERE id = 1")
         kept = timedelta(days=365)
         connection.execute("UPDATE doorward_audit_event SET at = at - interval '400 days' WHERE id IN (2, 3)")
-        removed = await store.remove_expired(session_retention=kept, audit_retention=kept)
+        removed = await store.remove_expired(session_retention=kept, audit_retention=kept, until=WHENEVER)
         assert removed.audit_events == 2
         # It is copied to wherever it is one table.
         target = f"sqlite:///{tmp_path}/copy.db"

@@ -22,7 +22,7 @@ from doorward.secret import Secret
 from doorward.sessions.model import EndReason, SignedIn
 from tests.postgres import PostgresServer
 
-pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("put-back")]
+pytestmark = pytest.mark.anyio
 
 SECRET = "one secret for all servers of a deployment"
 PASSWORD = Secret("seven green kettles whistle at dawn")

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from doorward.ports import Store
 from doorward.stores import open_store
+from doorward.stores.redis import clients
 from doorward.testing import FakeClock
 from doorward.testing.store_suite import StoreSuite
 from tests.stores.at_once import InThreads
@@ -21,6 +23,13 @@ def cluster() -> Iterator[ValkeyCluster]:
         pytest.skip(reason)
     with a_cluster() as nodes:
         yield nodes
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Races of a hundred on a busy machine take longer than somebody who signs in should wait."""
+    monkeypatch.setattr(clients, "POOL_TIMEOUT", timedelta(seconds=60))
+    monkeypatch.setattr(clients, "OPERATION_TIMEOUT", timedelta(seconds=60))
 
 
 class OnRedis(StoreSuite):

@@ -20,7 +20,7 @@ from doorward.stores import open_announcements
 from doorward.stores.redis import announcing
 from doorward.stores.redis.address import parse_redis
 from doorward.stores.redis.announcing import RedisAnnouncements
-from doorward.stores.redis.clients import MOST_TO_TELL
+from doorward.stores.redis.clients import MOST_TO_TELL, AsyncRedis
 from doorward.stores.sql import revocations
 from tests.sessions.deployments import ACTOR, EMAIL, HOME, PASSWORD, SECRET, sqlite, template
 from tests.stores.on_redis import a_store, opened
@@ -246,10 +246,20 @@ async def a_deployment(database: str, redis_url: str) -> AsyncIterator[Doorward]
         yield auth
 
 
-async def test_another_deployment_learns_of_a_sign_out_without_reading(
-    sqlite: str, redis_url: str, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+async def published_in_vain(_redis: AsyncRedis, _text: str) -> None:
+    pass
+
+
+@pytest.mark.parametrize("arrives", [True, False], ids=["announced", "lost"])
+async def test_another_deployment_learns_of_a_sign_out_whether_or_not_its_announcement_arrives(
+    sqlite: str, redis_url: str, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch, *, arrives: bool
 ) -> None:
-    monkeypatch.setattr(watching, "DUE_EVERY", timedelta(hours=1))
+    if arrives:
+        # Nobody reads.
+        monkeypatch.setattr(watching, "DUE_EVERY", timedelta(hours=1))
+    else:
+        # As where a node of a Cluster has no link to another one: the command succeeds, and the message is dropped.
+        monkeypatch.setattr(AsyncRedis, "_publish", published_in_vain)
     async with a_deployment(sqlite, redis_url) as one, a_deployment(sqlite, redis_url) as other:
         await one.sign_up(email=EMAIL, password=PASSWORD, actor=ACTOR)
         async with asyncio.timeout(30):

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from redis.exceptions import ConnectionError  # noqa: A004 -- Redis' own
 
 from doorward.accounts.model import AccountChange
 from doorward.audit.model import Action, AuditEvent
@@ -19,12 +20,14 @@ from doorward.errors import Busy, StoreUnavailable, Unavailable
 from doorward.rotation.model import Taken
 from doorward.sessions.model import AccountMoved, EndReason, Started
 from doorward.stores.redis import clients, connecting
+from doorward.stores.redis.port import Call
+from doorward.stores.redis.scripts import LOOK
 from doorward.stores.redis.sessions import row_name
 from doorward.stores.redis.store import RedisSessionStore
 from doorward.stores.redis.unavailable import RedisUnavailable
 from doorward.stores.sql import session_work
 from doorward.testing import a_new_session, an_account, an_ending
-from doorward.testing.store_suite.case import POLICY, SOMEBODY, actions, presentation, row, sign_up, start
+from doorward.testing.store_suite.case import POLICY, SOMEBODY, WHENEVER, actions, presentation, row, sign_up, start
 from tests.sessions.deployments import (
     ACTOR,
     EMAIL,
@@ -57,10 +60,11 @@ def failing() -> Iterator[ValkeyServer]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bounds are the same, and sooner reached."""
-    monkeypatch.setattr(clients, "OPERATION_TIMEOUT", timedelta(milliseconds=500))
-    monkeypatch.setattr(clients, "POOL_TIMEOUT", timedelta(milliseconds=150))
-    monkeypatch.setattr(connecting, "ANSWER_TIMEOUT", timedelta(milliseconds=100))
-    monkeypatch.setattr(connecting, "CONNECT_TIMEOUT", timedelta(milliseconds=100))
+    # Not so soon that a busy machine reaches them while the server is there.
+    monkeypatch.setattr(clients, "OPERATION_TIMEOUT", timedelta(milliseconds=1000))
+    monkeypatch.setattr(clients, "POOL_TIMEOUT", timedelta(milliseconds=300))
+    monkeypatch.setattr(connecting, "ANSWER_TIMEOUT", timedelta(milliseconds=300))
+    monkeypatch.setattr(connecting, "CONNECT_TIMEOUT", timedelta(milliseconds=300))
     monkeypatch.setattr(session_work, "LEFT_OVER_AFTER", timedelta(0))
 
 
@@ -112,7 +116,9 @@ async def test_a_server_that_is_away_is_an_answer_in_bounded_time_and_signs_nobo
     sqlite: str, failing: ValkeyServer, away: Callable[[], Any]
 ) -> None:
     options: dict[str, Any] = {"rate_limits": False, "insecure_fast_hashing": True}
-    async with Doorward(sqlite, secret="s" * 40, redis=failing.emptied(), **options) as auth:
+    async with Doorward(
+        sqlite, secret="the secret of a deployment in tests", redis=failing.emptied(), **options
+    ) as auth:
         await auth.sign_up(email=EMAIL, password=PASSWORD, actor=ACTOR)
         signed_in = await sign_in(auth)
         token = refresh_token(signed_in)
@@ -178,6 +184,26 @@ async def test_a_server_that_was_away_when_it_was_opened_is_opened_later(
     await store.close()
 
 
+@pytest.mark.parametrize("blocking", [False, True])
+async def test_a_store_that_is_closed_between_two_attempts_is_unavailable(
+    sqlite: str, failing: ValkeyServer, *, blocking: bool
+) -> None:
+    store = a_store(sqlite, failing.emptied(), blocking=blocking)
+    await store.open()
+    client = store._redis._client  # type: ignore[attr-defined]
+
+    def lose_the_connection(*_: Any, **__: Any) -> Any:
+        store._redis._client = None  # type: ignore[attr-defined]
+        raise ConnectionError("lost")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "execute_command", lose_the_connection)
+        with pytest.raises(StoreUnavailable, match="not open"):
+            await store._redis.call(Call(LOOK, "doorward:nothing", ("",)))
+    store._redis._client = client  # type: ignore[attr-defined]
+    await store.close()
+
+
 # What the database has decided meanwhile
 
 
@@ -230,7 +256,7 @@ async def test_a_changed_password_is_changed_though_redis_did_not_answer_afterwa
         account, PASSWORD_HASH, keep=kept, new_secret_hash=b"n" * 32, ending=an_ending(EndReason.PASSWORD_CHANGED)
     )
     assert not isinstance(changed, AccountMoved)
-    await store.remove_expired(session_retention=timedelta(1), audit_retention=timedelta(1))
+    await store.remove_expired(session_retention=timedelta(1), audit_retention=timedelta(1), until=WHENEVER)
     assert (await row(store, kept)).secret_hash == b"n" * 32
     assert (await row(store, kept)).ended_at is None
     assert (await row(store, other)).ended_reason is EndReason.PASSWORD_CHANGED
@@ -257,7 +283,7 @@ async def test_a_reuse_whose_end_was_lost_is_not_known(store: RedisSessionStore)
     with pytest.raises(StoreUnavailable):
         await store.end_reused(session, an_ending(EndReason.REUSE), event)
     assert Action.REFRESH_REUSED not in await actions(store)
-    await store.remove_expired(session_retention=timedelta(1), audit_retention=timedelta(1))
+    await store.remove_expired(session_retention=timedelta(1), audit_retention=timedelta(1), until=WHENEVER)
     assert (await row(store, session)).ended_reason is EndReason.REUSE
     assert (await actions(store, session=session.id))[-2:] == [Action.REFRESH_REUSED, Action.SESSION_ENDED]
 

@@ -16,7 +16,7 @@ from doorward.accounts.model import AccountChange
 from doorward.errors import DatabaseUnusable, StoreUnavailable
 from doorward.rotation.model import Taken
 from doorward.testing import an_ending
-from doorward.testing.store_suite.case import POLICY, SOMEBODY, presentation, row, sign_up, start
+from doorward.testing.store_suite.case import POLICY, SOMEBODY, WHENEVER, presentation, row, sign_up, start
 from tests.sessions.deployments import sqlite, template
 from tests.stores.at_once import PRESENTING
 from tests.stores.on_redis import a_store, opened
@@ -82,7 +82,7 @@ async def test_a_failover_to_a_replica_that_lags_ends_again_what_had_ended(
     async with opened(sqlite, f"redis+sentinel://127.0.0.1:{sentinel.port}/one") as store:
         await sign_up(store)
         going_on, signed_out, disabled = [await start(store, number) for number in (1, 2, 3)]
-        primary.say("WAIT", 1, 10_000)
+        assert primary.say("WAIT", 1, 10_000) == 1
         # From here on the replica lags: it is not let in any more.
         primary.say("ACL", "SETUSER", "default", "-psync", "-sync")
         primary.say("CLIENT", "KILL", "TYPE", "replica")
@@ -120,7 +120,7 @@ async def test_a_user_needs_no_more_than_the_guide_says(sqlite: str, valkey: Val
             await store.sessions_of(session.account)
             await store.end_sessions(session.account, an_ending())
             await store._redis.announce("[]")
-            await store.remove_expired(session_retention=timedelta(1), audit_retention=timedelta(1))
+            await store.remove_expired(session_retention=timedelta(1), audit_retention=timedelta(1), until=WHENEVER)
         valkey.say("ACL", "SETUSER", "doorward", "-ping")
         with pytest.raises(DatabaseUnusable, match="rights"):
             await a_store(sqlite, address).open()

@@ -24,6 +24,8 @@ from tests.sessions.deployments import template
 __all__ = ["template"]
 
 SOON = timedelta(milliseconds=30)
+LATE = timedelta(seconds=30)
+"""What a machine that is busy reaches neither."""
 
 
 @pytest.fixture
@@ -33,8 +35,9 @@ def path(template: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (readiness, sqlite):
-        monkeypatch.setattr(module, "PING_TIMEOUT", SOON)
+    monkeypatch.setattr(readiness, "PING_TIMEOUT", LATE)
+    # How long a lock is waited for: only where there is one.
+    monkeypatch.setattr(sqlite, "PING_TIMEOUT", SOON)
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", SOON)
     monkeypatch.setattr(runners, "PROBED_FOR", timedelta(0))
 
@@ -116,14 +119,18 @@ async def test_a_file_that_is_put_back_is_used_again(path: Path) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("blocking", [False, True])
-async def test_a_server_that_another_process_keeps_from_writing_is_not_ready(path: Path, *, blocking: bool) -> None:
+async def test_a_server_that_another_process_keeps_from_writing_is_not_ready(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, blocking: bool
+) -> None:
     store = a_store(path, blocking=blocking)
     await store.open()
     await store.ping()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(Busy):
-            await store.ping()
+        with monkeypatch.context() as impatient:
+            impatient.setattr(readiness, "PING_TIMEOUT", SOON)
+            with pytest.raises(Busy):
+                await store.ping()
         # Reading goes on, whoever holds the lock for writing.
         assert await store.account("a") is None
         other.execute("ROLLBACK")

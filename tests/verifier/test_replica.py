@@ -324,6 +324,16 @@ def test_entries_are_let_go_when_both_clocks_say_so() -> None:
     assert len(replica.live) == 0
 
 
+def test_both_clocks_an_hour_ahead_let_nothing_go() -> None:
+    replica, hour = a_warm_replica(an_entry(dies_in=60 * SECOND)), 3600
+    replica.expire(at=0, wall=NOON)
+    answer(replica, heartbeat_of(an_entry(dies_in=60 * SECOND), at=hour + 1), at=1)
+    answer(replica, heartbeat_of(an_entry(dies_in=60 * SECOND), at=hour + 2), at=2)
+    for at in range(2, 50):
+        replica.expire(at=at, wall=NOON + (hour + at) * SECOND)
+    assert len(replica.live) == 1
+
+
 def test_a_heartbeat_from_the_future_lets_nothing_go() -> None:
     replica = a_warm_replica(an_entry())
     receive(replica, heartbeat_of(at=10**6), at=1)

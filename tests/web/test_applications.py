@@ -352,10 +352,14 @@ async def test_mounted_without_a_lifespan_it_opens_with_the_first_request(framew
         await application.auth.close()
 
 
-def test_the_readme_shows_the_examples_as_they_are() -> None:
-    readme = (ROOT / "README.md").read_text()
-    for path in (EXAMPLES[name] for name in ("fastapi", "starlette")):
-        assert (ROOT / path).read_text().strip() in readme, f"README.md has another {path}"
+def test_the_readme_and_the_guides_show_the_examples_as_they_are() -> None:
+    shown = {"README.md": "fastapi", "docs/guides/fastapi.md": "fastapi", "docs/guides/starlette.md": "starlette"}
+    for page, name in shown.items():
+        assert (ROOT / EXAMPLES[name]).read_text().strip() in (ROOT / page).read_text(), f"{page} has another {name}"
+
+
+def test_the_readme_fits_on_a_few_screens() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 
 
 @pytest.mark.anyio

@@ -57,7 +57,7 @@ def part(body: bytes, *, more: bool = False) -> dict[str, Any]:
 
 
 def a_doorward() -> Doorward:
-    return Doorward("memory:", secret="s" * 40, insecure_fast_hashing=True)
+    return Doorward("memory:", secret="the secret of a deployment in tests", insecure_fast_hashing=True)
 
 
 @asynccontextmanager
@@ -125,7 +125,7 @@ def test_a_deployment_that_holds_up_the_event_loop_is_refused_before_any_request
     ]
     for mount in mounts:
         with pytest.raises(ConfigurationError) as refused:
-            mount(Doorward("memory:", secret="s" * 40, blocking=True))
+            mount(Doorward("memory:", secret="the secret of a deployment in tests", blocking=True))
         (problem,) = refused.value.problems
         assert problem.id == "DW104"
         assert "blocking" in problem.remedy

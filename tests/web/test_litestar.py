@@ -35,7 +35,9 @@ async def client_and_token(request: pytest.FixtureRequest) -> AsyncIterator[tupl
     """Of an application with accounts of its own, and of a service that verifies."""
     app: Any
     if request.param == "application":
-        auth = Doorward("memory:", secret="s" * 40, strategy="jwt", insecure_fast_hashing=True)
+        auth = Doorward(
+            "memory:", secret="the secret of a deployment in tests", strategy="jwt", insecure_fast_hashing=True
+        )
         app = Litestar([whoever, perhaps], plugins=[auth.mount("/auth")], middleware=[auth.middleware])
         async with app.lifespan():
             client = CookieClient(app)
@@ -60,7 +62,7 @@ async def test_where_nobody_is_needed_whoever_is_refused_is_nobody(
 
 
 def test_the_document_says_where_nobody_is_needed_and_keeps_what_it_says_otherwise() -> None:
-    auth = Doorward("memory:", secret="s" * 40)
+    auth = Doorward("memory:", secret="the secret of a deployment in tests")
 
     async def name_of(principal: NamedDependency[Principal]) -> str:
         return principal.subject
@@ -81,7 +83,7 @@ def test_the_document_says_where_nobody_is_needed_and_keeps_what_it_says_otherwi
 
 
 async def test_a_guard_closes_a_websocket_by_the_code_that_says_why() -> None:
-    auth = Doorward("memory:", secret="s" * 40)
+    auth = Doorward("memory:", secret="the secret of a deployment in tests")
     sent: list[Any] = []
 
     @websocket("/live", guards=[auth.requires()])

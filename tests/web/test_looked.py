@@ -38,7 +38,7 @@ WHO_ASKS = "Cookie, Authorization"
 ACCEPT = {"vary": "Accept"}
 OPTIONS: dict[str, Any] = {
     "strategy": "session",
-    "secret": "s3cret-" * 6,
+    "secret": "one that nobody guesses, 40 characters",
     "insecure_fast_hashing": True,
     "rate_limits": False,
 }

@@ -14,7 +14,12 @@ from typing import Any
 import pytest
 from fastapi import Depends, FastAPI
 from litestar import Litestar, get
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from doorward.http.problems import SESSION_OVER
 from doorward.testing import Answer, CookieClient
 from doorward.verifier import Verifier
 from doorward.web.verifier.asgi import VerifierMiddleware
@@ -102,6 +107,38 @@ def service(request: pytest.FixtureRequest, issuer: Issuer, monkeypatch: pytest.
 async def test_a_token_of_the_issuer_is_taken(issuer: Issuer, service: Service) -> None:
     answer = await service.get(issuer.a_token())
     assert (answer.status, answer.json()) == (200, {"account": "acc_ada"})
+
+
+@pytest.mark.parametrize("framework", ["fastapi", "starlette"])
+def test_a_socket_opens_for_a_good_token_and_is_closed_for_any_other(issuer: Issuer, framework: str) -> None:
+    async def greet(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text("hello")
+        await socket.close()
+
+    app: Any
+    if framework == "fastapi":
+        verifier: Any = FastApiVerifier(
+            issuer=issuer.address, audience="payments", credential=CREDENTIAL, insecure_http=True
+        )
+        app = FastAPI()
+        verifier.install(app)
+        app.websocket("/one", dependencies=[Depends(verifier.principal)])(greet)
+        app.websocket("/two", dependencies=[Depends(verifier.requires())])(greet)
+    else:
+        verifier = StarletteVerifier(
+            issuer=issuer.address, audience="payments", credential=CREDENTIAL, insecure_http=True
+        )
+        routes = [WebSocketRoute(path, verifier.requires()(greet)) for path in ("/one", "/two")]
+        app = Starlette(routes=routes, middleware=[verifier.middleware], lifespan=verifier.lifespan)
+    with TestClient(app) as client:
+        for path in ("/one", "/two"):
+            headers = {"authorization": f"Bearer {issuer.a_token()}"}
+            with client.websocket_connect(path, headers=headers) as socket:
+                assert socket.receive_text() == "hello"
+            with pytest.raises(WebSocketDisconnect) as refused, client.websocket_connect(path):
+                pass
+            assert refused.value.code == SESSION_OVER
 
 
 @pytest.mark.rfc("9110", "12.5.5")

@@ -181,11 +181,11 @@ def test_a_store_that_suspends_is_refused_behind_a_synchronous_edge_before_any_r
 
 
 def test_the_stream_of_revocations_needs_an_event_loop_and_digests_do_not() -> None:
-    with opened(admin_key=Secret("k" * 32)) as auth:
+    with opened(admin_key=Secret("an-admin-key-that-nobody-guesses")) as auth:
         client = Client(DoorwardApp(auth))
         assert client.post("/v1/accounts", json=PERSON).status_code == 201
         account = client.post("/v1/sessions", json=PERSON).get_json()["account"]["id"]
-        admin = {"authorization": "Bearer " + "k" * 32}
+        admin = {"authorization": "Bearer an-admin-key-that-nobody-guesses"}
         assert client.get("/v1/revocations", headers=admin).status_code == 503
         before = client.get("/v1/revocations/digest", headers=admin).get_json()
         run_blocking(auth.change_account(account, AccountChange(disabled=True), actor=Actor()))

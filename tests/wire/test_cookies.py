@@ -20,42 +20,52 @@ from doorward.wire.cookies import (
 HANDLE = Secret("dws_" + "x" * 32)
 
 
-def texts(header: str | None, kind: CookieKind = SESSION_COOKIE, *, https: bool = False) -> list[str]:
-    return [secret.reveal() for secret in read_cookies(header, kind, https=https)]
+def texts(
+    header: str | None, kind: CookieKind = SESSION_COOKIE, *, prefix: str = "doorward", https: bool = False
+) -> list[str]:
+    return [secret.reveal() for secret in read_cookies(header, kind, prefix=prefix, https=https)]
 
 
 @pytest.mark.rfc("6265bis", "4.1.3.2")
 def test_on_https_the_cookie_is_bound_to_the_host() -> None:
-    line = write_cookie(SESSION_COOKIE, HANDLE, lives_for=timedelta(hours=1), https=True, secure=True)
+    line = write_cookie(
+        SESSION_COOKIE, HANDLE, prefix="doorward", lives_for=timedelta(hours=1), https=True, secure=True
+    )
     assert line == (f"__Host-doorward_session={HANDLE.reveal()}; Path=/; Max-Age=3600; HttpOnly; Secure; SameSite=Lax")
 
 
 def test_on_plain_http_it_is_secure_without_the_prefix() -> None:
-    line = write_cookie(REFRESH_COOKIE, HANDLE, lives_for=timedelta(hours=1), https=False, secure=True)
+    line = write_cookie(
+        REFRESH_COOKIE, HANDLE, prefix="doorward", lives_for=timedelta(hours=1), https=False, secure=True
+    )
     assert line == f"doorward_refresh={HANDLE.reveal()}; Path=/; Max-Age=3600; HttpOnly; Secure; SameSite=Strict"
 
 
 def test_secure_is_left_off_on_plain_http_alone() -> None:
-    plain = write_cookie(SESSION_COOKIE, HANDLE, lives_for=timedelta(1), https=False, secure=False)
+    plain = write_cookie(SESSION_COOKIE, HANDLE, prefix="doorward", lives_for=timedelta(1), https=False, secure=False)
     assert "Secure" not in plain
     assert "HttpOnly" in plain
-    assert "Secure" in write_cookie(SESSION_COOKIE, HANDLE, lives_for=timedelta(1), https=True, secure=False)
+    assert "Secure" in write_cookie(
+        SESSION_COOKIE, HANDLE, prefix="doorward", lives_for=timedelta(1), https=True, secure=False
+    )
 
 
 @pytest.mark.parametrize("https", [True, False])
 @pytest.mark.parametrize("kind", [SESSION_COOKIE, REFRESH_COOKIE])
 def test_a_cookie_is_deleted_by_the_attributes_that_it_was_set_by(kind: CookieKind, *, https: bool) -> None:
-    made = write_cookie(kind, HANDLE, lives_for=timedelta(seconds=9), https=https, secure=True)
-    gone = write_deletion(kind, https=https, secure=True)
+    made = write_cookie(kind, HANDLE, prefix="doorward", lives_for=timedelta(seconds=9), https=https, secure=True)
+    gone = write_deletion(kind, prefix="doorward", https=https, secure=True)
     assert gone == made.replace(HANDLE.reveal(), "").replace("Max-Age=9", "Max-Age=0")
 
 
 def test_the_session_cookie_is_below_100_bytes() -> None:
-    assert len(f"{SESSION_COOKIE.name_on(https=True)}={HANDLE.reveal()}") < 100
+    assert len(f"{SESSION_COOKIE.name_on(prefix='doorward', https=True)}={HANDLE.reveal()}") < 100
 
 
 def test_a_life_that_is_over_is_not_negative() -> None:
-    line = write_cookie(SESSION_COOKIE, HANDLE, lives_for=timedelta(seconds=-5), https=True, secure=True)
+    line = write_cookie(
+        SESSION_COOKIE, HANDLE, prefix="doorward", lives_for=timedelta(seconds=-5), https=True, secure=True
+    )
     assert "Max-Age=0;" in line
 
 
@@ -103,4 +113,6 @@ def test_a_header_without_bound_is_not_parsed() -> None:
 
 @given(st.text(max_size=200))
 def test_reading_never_raises(header: str) -> None:
-    assert isinstance(read_cookies(header + "; doorward_session=" + header, SESSION_COOKIE, https=False), list)
+    assert isinstance(
+        read_cookies(header + "; doorward_session=" + header, SESSION_COOKIE, prefix="doorward", https=False), list
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from doorward.accounts.hook import Fields, HookFailed, SignUp, SignUpStep
 from doorward.accounts.model import Account, AccountChange, ImportedAccount
 from doorward.accounts.rules import parse_email, parse_name, parse_owner, parse_roles
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
@@ -34,9 +35,19 @@ async def sign_up(
     password: Secret,
     name: str | None = None,
     roles: Sequence[str] = (),
+    fields: Fields | None = None,
     actor: Actor,
 ) -> Account:
     """Open an account.
+
+    Args:
+        deployment: where.
+        email: as it was typed.
+        password: as it was typed.
+        name: what to call the person.
+        roles: what the account is.
+        fields: for the deployment's hook, unchecked.
+        actor: who does it.
 
     Raises:
         EmailTaken: the address has one.
@@ -46,7 +57,7 @@ async def sign_up(
     """
     address, name, wrong = parse_owner(email, name)
     granted = parse_roles(roles)
-    deployment.limits.before_sign_up(actor.origin.ip)
+    deployment.limits.before_sign_up(actor.origin)
     about = [address.address if address else email, *([name] if name else [])]
     minimum = deployment.options.password_minimum
     try:
@@ -68,9 +79,20 @@ async def sign_up(
         roles=granted,
         created_at=await deployment.store.now(),
     )
-    if not await deployment.store.create_account(account, actor=actor):
+    try:
+        created = await deployment.store.create_account(account, actor=actor, step=_step(deployment, account, fields))
+    except HookFailed as failed:
+        raise failed.error from None
+    if not created:
         raise EmailTaken
     return account
+
+
+def _step(deployment: Deployment, account: Account, fields: Fields | None) -> SignUpStep | None:
+    hook = deployment.on_sign_up
+    if hook is None:
+        return None
+    return lambda connection: hook(SignUp(account=account, fields=dict(fields or {}), connection=connection))
 
 
 async def import_account(deployment: Deployment, imported: ImportedAccount, *, actor: Actor) -> Account:
@@ -99,6 +121,26 @@ async def import_account(deployment: Deployment, imported: ImportedAccount, *, a
     return account
 
 
+async def import_again(deployment: Deployment, account_id: str, imported: ImportedAccount, *, actor: Actor) -> Account:
+    """Make an account what it would be if it were imported now.  Its sessions end.
+
+    For an account that an application opened for one of its users in a transaction that it then rolled back.  Where it
+    is disabled it stays so.
+
+    Raises:
+        NotFound: there is no such account.
+        ValidationFailed: as ``import_account``.
+    """
+    given = imported.password_hash
+    password_hash = await deployment.hashing.run(lambda: import_hash(given.reveal())) if given is not None else None
+    change = AccountChange(name=imported.name, roles=imported.roles)
+    account = await change_account(deployment, account_id, change, actor=actor)
+    if password_hash is None:
+        password_hash = await deployment.hashing.hash(Secret(deployment.entropy(SECRET_BYTES).hex()))
+    await _replace_password(deployment, account, password_hash, keep_id=None, actor=actor)
+    return await read_account(deployment, account_id)
+
+
 async def change_password(
     deployment: Deployment, principal: Principal, *, current: Secret, new: Secret, origin: Origin
 ) -> Secret | None:
@@ -113,7 +155,7 @@ async def change_password(
     """
     actor = Actor(name=principal.subject, origin=origin)
     account = await read_account(deployment, principal.subject)
-    deployment.limits.before_sign_in(origin.ip, account.email_key)
+    deployment.limits.before_sign_in(origin, account.email_key)
     if not await deployment.hashing.verify(current, account.password_hash):
         await deployment.store.record(
             AuditEvent(action=Action.PASSWORD_REFUSED, actor=actor, account=account.id, session=principal.session_id)
@@ -123,11 +165,40 @@ async def change_password(
     about = [account.email, *([account.name] if account.name else [])]
     minimum = deployment.options.password_minimum
     await deployment.hashing.run(lambda: judge_strength(new, about=about, minimum=minimum, field="new_password"))
-    keep = (await deployment.store.session_by_id(principal.session_id)).session
+    new_hash = await deployment.hashing.hash(new)
+    return await _replace_password(deployment, account, new_hash, keep_id=principal.session_id, actor=actor)
+
+
+async def set_password(
+    deployment: Deployment, account_id: str, new: Secret, *, keep: str | None = None, actor: Actor
+) -> Secret | None:
+    """Set a password that the application has taken and judged itself; every other session of the account ends.
+
+    Args:
+        deployment: where.
+        account_id: whose.
+        new: the password.
+        keep: the id of the session that goes on: that of whoever chose the password.
+        actor: who does it.
+
+    Returns:
+        the kept session's new handle where a handle carries it.
+
+    Raises:
+        NotFound: there is no such account.
+    """
+    account = await read_account(deployment, account_id)
+    return await _replace_password(deployment, account, await deployment.hashing.hash(new), keep_id=keep, actor=actor)
+
+
+async def _replace_password(
+    deployment: Deployment, account: Account, new_hash: Secret, *, keep_id: str | None, actor: Actor
+) -> Secret | None:
+    keep = (await deployment.store.session_by_id(keep_id)).session if keep_id is not None else None
     secret = deployment.entropy(SECRET_BYTES) if keep is not None and keep.strategy == "session" else None
     outcome = await deployment.store.change_password(
         account,
-        await deployment.hashing.hash(new),
+        new_hash,
         keep=keep,
         new_secret_hash=hash_secret(secret) if secret is not None else None,
         ending=deployment.ending(EndReason.PASSWORD_CHANGED, actor),
@@ -148,7 +219,7 @@ async def read_account(deployment: Deployment, account_id: str) -> Account:
 
 async def find_accounts(deployment: Deployment, page: Page, *, query: str = "") -> Sequence[Account]:
     """Accounts whose e-mail or name contains the query."""
-    return await deployment.store.accounts(page, query=query)
+    return await deployment.store.accounts(page, query=query.strip())
 
 
 async def change_account(deployment: Deployment, account_id: str, change: AccountChange, *, actor: Actor) -> Account:

@@ -52,7 +52,7 @@ def parse_email(text: str) -> Email:
     Addresses under ``.test``, ``.local`` and ``localhost`` are taken, for development and closed networks.
 
     Args:
-        text: as it was typed.
+        text: as it was typed; a space before or after it, which a keyboard or a copy adds, is removed.
 
     Raises:
         ValidationFailed: it is no address.
@@ -62,7 +62,7 @@ def parse_email(text: str) -> Email:
     from email_validator import EmailNotValidError
 
     try:
-        return _checked(text)
+        return _checked(text.strip())
     except EmailNotValidError:
         _refuse("email", "This is not an e-mail address.")
 

@@ -9,6 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
+from typing import Self
+
+from doorward.addresses import network_of, parse_address
+
+UNKNOWN_NETWORK = "unknown"
+"""What requests are counted by whose address is no IP address."""
 
 
 class Action(StrEnum):
@@ -25,6 +32,7 @@ class Action(StrEnum):
     SESSION_REFUSED = "session.refused"
     SESSION_ENDED = "session.ended"
     SESSION_MOVED = "session.moved"
+    SESSIONS_ENDED = "sessions.ended"
     REFRESH_ROTATED = "refresh.rotated"
     REFRESH_RETRIED = "refresh.retried"
     REFRESH_WAITED = "refresh.waited"
@@ -37,6 +45,7 @@ class Action(StrEnum):
     KEY_ACTIVATED = "key.activated"
     KEY_RETIRED = "key.retired"
     KEY_REVOKED = "key.revoked"
+    CREDENTIAL_REFUSED = "credential.refused"
     STORE_PUT_BACK = "store.put_back"
     VERIFIER_ADDED = "verifier.added"
     VERIFIER_REVOKED = "verifier.revoked"
@@ -44,10 +53,39 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a request came from: the client's address and what it calls itself, each None where unknown."""
+    """Where a request came from: the client's address and what it calls itself, each None where unknown.
+
+    Args:
+        ip: the address as the server gives it, kept as ``parse_address`` reads it.  Text that is no IP address, the
+            empty text included, is kept as None; all such requests share one ``network``.
+        user_agent: as it was sent.
+    """
 
     ip: str | None = None
     user_agent: str | None = None
+    network: str | None = field(default=None, init=False, compare=False, repr=False)
+    """What attempts are counted by; None where no address was given, as on the command line."""
+
+    def __post_init__(self) -> None:
+        if self.ip is None:
+            return
+        ip, network = _parsed(self.ip)
+        object.__setattr__(self, "ip", ip)
+        object.__setattr__(self, "network", network)
+
+    @classmethod
+    def stored(cls, *, ip: str | None, user_agent: str | None) -> Self:
+        """What a store has kept.  It was parsed before, and look-ups are frequent."""
+        origin = cls(user_agent=user_agent)
+        object.__setattr__(origin, "ip", ip)
+        return origin
+
+
+@lru_cache(maxsize=4_096)
+def _parsed(text: str) -> tuple[str | None, str]:
+    """An address and its network.  Cached, since clients and proxies come back: parsing takes longer than a look-up."""
+    address = parse_address(text)
+    return (str(address), network_of(address)) if address is not None else (None, UNKNOWN_NETWORK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +93,8 @@ class Actor:
     """On whose behalf something is done, and from where.
 
     Args:
-        name: an account's id, ``admin-key``, ``command-line``, ``housekeeping``, or None before anybody is known.
+        name: an account's id, ``admin-key``, ``command-line``, ``django``, ``housekeeping``, or None before anybody is
+            known.
         origin: where the request came from.
     """
 

@@ -1,10 +1,10 @@
-"""``doorward accounts``: create, import, list, disable, enable."""
+"""``doorward accounts``: create, import, list, show, change, disable, enable."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -12,9 +12,12 @@ from doorward.cli.flags import AsJson, Config, Cursor, Database, Limit, WhichAcc
 from doorward.cli.importing import import_accounts
 from doorward.cli.opening import command_line, find_account, opened
 
+if TYPE_CHECKING:
+    from doorward.accounts.model import AccountChange
+
 _LONGEST_LINE = 4096
 
-app = group("Open, import, find, disable and enable accounts.")
+app = group("Open, import, find, change, disable and enable accounts.")
 app.command("import")(import_accounts)
 
 
@@ -112,6 +115,58 @@ def _state(disabled_at: object) -> str:
 
 
 @app.command()
+def show(account: WhichAccount, *, database: Database = None, config: Config = None, as_json: AsJson = False) -> None:
+    """One account."""
+    from doorward.cli.output import print_json, print_table, time
+    from doorward.http.shapes import admin_account_json
+
+    with opened(config=config, database=database) as auth:
+        found = find_account(auth, account)
+    if as_json:
+        print_json({"account": admin_account_json(found)})
+        return
+    rows = (
+        ("id", found.id),
+        ("e-mail", found.email),
+        ("e-mail verified", "yes" if found.email_verified else "no"),
+        ("name", found.name),
+        ("roles", " ".join(found.roles) or None),
+        ("since", time(found.created_at)),
+        ("state", _state(found.disabled_at)),
+        ("password", "set" if found.password_hash is not None else None),
+    )
+    print_table(("what", "value"), rows)
+
+
+@app.command()
+def change(
+    account: WhichAccount,
+    *,
+    name: Annotated[
+        Optional[str],  # noqa: UP045 -- evaluated by typer
+        typer.Option(help="What to call the person.", show_default=False),
+    ] = None,
+    role: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="All roles from now on; may be repeated.", show_default=False),
+    ] = None,
+    no_roles: Annotated[bool, typer.Option("--no-roles", help="No role from now on.")] = False,
+    database: Database = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change the name or the roles of an account.  Access tokens that say the old roles are revoked."""
+    from doorward.accounts.model import AccountChange
+
+    if no_roles and role:
+        raise typer.BadParameter("Give --role or --no-roles.")
+    if name is None and not role and not no_roles:
+        raise typer.BadParameter("Say what to change: --name, --role or --no-roles.")
+    change = AccountChange(name=name, roles=tuple(role or ()) if role or no_roles else None)
+    _change(account, change, database=database, config=config, as_json=as_json)
+
+
+@app.command()
 def disable(
     account: WhichAccount, *, database: Database = None, config: Config = None, as_json: AsJson = False
 ) -> None:
@@ -127,15 +182,20 @@ def enable(account: WhichAccount, *, database: Database = None, config: Config =
 
 def _set_disabled(account: str, *, disabled: bool, database: str | None, config: Path | None, as_json: bool) -> None:
     from doorward.accounts.model import AccountChange
+
+    _change(account, AccountChange(disabled=disabled), database=database, config=config, as_json=as_json)
+
+
+def _change(account: str, change: AccountChange, *, database: str | None, config: Path | None, as_json: bool) -> None:
     from doorward.blocking import run_blocking
     from doorward.cli.output import plain, print_json
     from doorward.http.shapes import admin_account_json
 
     with opened(config=config, database=database) as auth:
         found = find_account(auth, account)
-        change = AccountChange(disabled=disabled)
         changed = run_blocking(auth.change_account(found.id, change, actor=command_line()))
     if as_json:
         print_json({"account": admin_account_json(changed)})
     else:
-        print(f"Account {changed.id} ({plain(changed.email)}) is {_state(changed.disabled_at)}.")
+        roles = f", roles: {' '.join(changed.roles)}" if changed.roles else ""
+        print(f"Account {changed.id} ({plain(changed.email)}) is {_state(changed.disabled_at)}{roles}.")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING
 
 import typer
 
 from doorward.cli import (
     accounts,
+    audit,
     cleanup,
     config,
     copy,
@@ -25,6 +27,7 @@ from doorward.cli import (
 )
 from doorward.cli.flags import Group
 from doorward.cli.opening import hosted
+from doorward.cli.streams import Output
 from doorward.errors import DoorwardError, Refusal, WeakPassword
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 REFUSED = 1
 UNUSABLE = 2
 _DEBUG = "--debug"
+_CONFIG = "--config"
 
 _HELP = """Authentication for Python applications: sessions, JWTs and the hybrid of both behind one session model.
 
@@ -62,10 +66,22 @@ def run(arguments: Sequence[str], *, auth: Doorward | None = None, name: str = "
 
 
 def _run(arguments: Sequence[str], app: typer.Typer, name: str) -> int:
+    output, errors = Output(sys.stdout), Output(sys.stderr)
+    with redirect_stdout(output), redirect_stderr(errors):
+        code = _code_of(arguments, app, name)
+        output.flush()
+        if output.failed is None or not output.is_result or isinstance(output.failed, BrokenPipeError):
+            # Whoever read has had enough, as head does.
+            return code
+        print(f"doorward: standard output cannot be written to: {output.failed.strerror}.", file=sys.stderr)
+        return code or UNUSABLE
+
+
+def _code_of(arguments: Sequence[str], app: typer.Typer, name: str) -> int:
     # Taken out here: an option of the root would have typer import pydantic for every --help.
     debug = _DEBUG in arguments
     try:
-        app([each for each in arguments if each != _DEBUG], prog_name=name)
+        app(_with_config_last([each for each in arguments if each != _DEBUG]), prog_name=name)
     except DoorwardError as error:
         if debug:
             raise
@@ -73,11 +89,16 @@ def _run(arguments: Sequence[str], app: typer.Typer, name: str) -> int:
         return REFUSED if isinstance(error, Refusal) else UNUSABLE
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BrokenPipeError:
-        # Whoever read has had enough, as head does.
-        sys.stderr.close()
-        return 0
     return 0
+
+
+def _with_config_last(arguments: list[str]) -> list[str]:
+    """The arguments with a ``--config`` before the command put behind it, where it is an option of the command."""
+    first, equals, _ = arguments[0].partition("=") if arguments else ("", "", "")
+    own = 1 if equals else 2
+    if first != _CONFIG or len(arguments) <= own:
+        return arguments
+    return [*arguments[own:], *arguments[:own]]
 
 
 def told(error: DoorwardError) -> str:
@@ -107,6 +128,7 @@ def make_app(*, is_hosted: bool = False) -> typer.Typer:
     app.add_typer(sessions.app, name="sessions")
     app.add_typer(keys.app, name="keys")
     app.add_typer(verifiers.app, name="verifiers")
+    app.command()(audit.audit)
     app.command()(cleanup.cleanup)
     app.command()(version.version)
     if not is_hosted:

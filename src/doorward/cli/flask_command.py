@@ -16,7 +16,7 @@ _NO_TYPER = "The commands need typer and rich: pip install 'doorward[flask]'"
 
 @click.command(
     "doorward",
-    short_help="Doorward: accounts, sessions, keys, verifiers, migrate, cleanup.",
+    short_help="Doorward: accounts, sessions, audit, keys, verifiers, migrate, cleanup.",
     # Everything after it is for the command behind it, --help included.
     context_settings={"ignore_unknown_options": True},
     add_help_option=False,

@@ -54,6 +54,7 @@ def serve(
 
     Every setting can also be given in the environment (--port as DOORWARD_PORT) or in doorward.toml (port).
     """
+    from doorward.cli.streams import is_no_result
     from doorward.server.serve import serve as run_server
     from doorward.server.settings import load_settings
 
@@ -70,5 +71,6 @@ def serve(
         "log_level": log_level,
         "lab": lab,
     }
+    is_no_result()
     settings = load_settings(flags, config=config).settings
     raise typer.Exit(run_server(settings, flags=flags, config=config))

@@ -70,21 +70,42 @@ def end(
         Optional[str],  # noqa: UP045
         typer.Option(metavar="EMAIL_OR_ID", help="End all sessions of this account instead.", show_default=False),
     ] = None,
+    everybody: Annotated[bool, typer.Option("--everybody", help="End the sessions of all accounts instead.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --everybody: do not ask.")] = False,
     database: Database = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """End one session, or all of an account.  A running server knows within a second."""
+    """End one session, all of an account, or those of all accounts.  A running server knows within a second."""
     from doorward.cli.output import print_json
 
-    if (session is None) == (account is None):
-        raise typer.BadParameter("Give the id of a session, or --account.")
+    if [session is not None, account is not None, everybody].count(True) != 1:
+        raise typer.BadParameter("Give the id of a session, --account or --everybody.")
+    if everybody and not yes:
+        typer.confirm(
+            "Sign out everybody, on every device? All access tokens are refused as well.", abort=True, err=True
+        )
     with opened(config=config, database=database) as auth:
-        ended = _end(auth, session=session, account=account)
+        ended = _end_everybody(auth) if everybody else _end(auth, session=session, account=account)
     if as_json:
         print_json({"revoked": ended})
     else:
         print(f"Ended: {ended} session{'' if ended == 1 else 's'}.")
+
+
+def _end_everybody(auth: Doorward) -> int:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    from doorward.blocking import run_blocking
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("ended {task.completed:,.0f} sessions"))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        return run_blocking(
+            auth.end_everybody(actor=command_line(), report=lambda ended: bar.update(task, completed=ended))
+        )
 
 
 def _end(auth: Doorward, *, session: str | None, account: str | None) -> int:

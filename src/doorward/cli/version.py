@@ -6,6 +6,7 @@ from __future__ import annotations
 def version() -> None:
     """Print the versions of Doorward and of Python."""
     import platform
-    from importlib.metadata import version as version_of
 
-    print(f"doorward {version_of('doorward')}, Python {platform.python_version()}")
+    from doorward import __version__
+
+    print(f"doorward {__version__}, Python {platform.python_version()}")

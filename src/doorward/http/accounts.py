@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from msgspec import UnsetType
+
 from doorward.audit.model import Actor
 from doorward.doorward import Doorward
-from doorward.errors import EmailTaken, InvalidCredentials, RateLimited, WeakPassword
+from doorward.errors import (
+    EmailTaken,
+    FieldError,
+    InvalidCredentials,
+    NotAvailable,
+    NotPermitted,
+    RateLimited,
+    ValidationFailed,
+    WeakPassword,
+)
 from doorward.http.cookies import keep
 from doorward.http.message import NO_CONTENT, Response, json_answer
 from doorward.http.operation import Access, Answer, AnyOperation, Call, Operation
@@ -13,11 +24,22 @@ from doorward.principal import Principal
 from doorward.wire.cookies import SESSION_COOKIE
 
 
+def require_open_sign_up(auth: Doorward) -> None:
+    """Raises NotAvailable where people do not open accounts themselves."""
+    if auth.options.sign_up == "closed":
+        raise NotAvailable("sign-up is closed")
+
+
 async def sign_up(auth: Doorward, call: Call[None, NewAccount, None]) -> Response:
+    require_open_sign_up(auth)
+    fields = None if isinstance(call.body.fields, UnsetType) else call.body.fields
+    if fields is not None and not auth.takes_sign_up_fields:
+        raise ValidationFailed([FieldError(field="fields", message="There is no such field here.")])
     account = await auth.sign_up(
         email=call.body.email,
         password=call.body.password,
         name=call.body.name,
+        fields=fields,
         actor=Actor(origin=call.origin),
     )
     return json_answer(AccountAnswer(account=account_json(account)), status=201)
@@ -44,7 +66,7 @@ OPERATIONS: tuple[AnyOperation, ...] = (
         handler=sign_up,
         body=NewAccount,
         answers={201: Answer(description="The account.", shape=AccountAnswer)},
-        refuses=(EmailTaken, WeakPassword, RateLimited),
+        refuses=(EmailTaken, WeakPassword, RateLimited, NotAvailable, NotPermitted),
     ),
     Operation(
         id="change_password",

@@ -31,6 +31,7 @@ from doorward.http.message import Header, Request, Response
 from doorward.http.operation import Access, AnyOperation, Call
 from doorward.http.operations import TABLE
 from doorward.http.problems import InternalError, oauth_problem_of, problem_of
+from doorward.http.proxies import watch
 from doorward.http.refusals import RefusalLog
 from doorward.http.router import Resource, Router
 from doorward.http.vary import VARY
@@ -158,6 +159,7 @@ class Api:
     async def answer(self, request: Request) -> Response:
         """Answer a request; whatever it is, nothing is raised."""
         started = perf_counter()
+        watch.notice(request)
         resource = _router.find(request.path)
         operation = resource.methods.get(request.method) if resource is not None else None
         page = self._pages.find(request) if self._pages is not None and resource is None else None

@@ -5,6 +5,8 @@ The framework adapters ask ``authenticate_request`` for the routes of the applic
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -15,12 +17,14 @@ from doorward.errors import (
     CsrfFailed,
     InvalidToken,
     NotAuthenticated,
+    RateLimited,
     Refusal,
     SessionEnded,
 )
 from doorward.http.csrf import SAFE_METHODS, decide_csrf, method_behind, origin_of
 from doorward.http.errors import InvalidClient
 from doorward.http.message import Request
+from doorward.limits import CredentialKind
 from doorward.principal import Principal
 from doorward.secret import Secret
 from doorward.sessions.recognition import recognise_handle, recognise_token
@@ -29,7 +33,6 @@ from doorward.wire.cookies import REFRESH_COOKIE, SESSION_COOKIE, CookieKind, re
 from doorward.wire.verifier_credential import PREFIX as VERIFIER_PREFIX
 
 _BEARER = frozenset({"Bearer ", "bearer "})
-_ALONE = {https: f"{SESSION_COOKIE.name_on(https=https)}=" for https in (False, True)}
 
 ADMIN_ROLE = "admin"
 ADMIN_KEY_ACTOR = "admin-key"
@@ -48,8 +51,7 @@ def is_https_by(auth: Doorward, scheme: str) -> bool:
 
 def all_cookies(auth: Doorward, request: Request) -> list[Secret]:
     """The values of all our cookies, however many: only for what ends sessions, never for what opens them."""
-    header, https = request.headers.get("cookie"), is_https(auth, request)
-    return [*read_cookies(header, SESSION_COOKIE, https=https), *read_cookies(header, REFRESH_COOKIE, https=https)]
+    return [*_values(auth, request, SESSION_COOKIE), *_values(auth, request, REFRESH_COOKIE)]
 
 
 def the_cookie(auth: Doorward, request: Request, kind: CookieKind) -> Secret | None:
@@ -58,11 +60,17 @@ def the_cookie(auth: Doorward, request: Request, kind: CookieKind) -> Secret | N
     Raises:
         ConflictingCredentials: there are several; one of them may have been planted.
     """
-    header = request.headers.get("cookie")
-    values = read_cookies(header, kind, https=is_https(auth, request)) if header else []
+    values = _values(auth, request, kind)
     if len(values) > 1:
-        raise ConflictingCredentials(f"several cookies are called {kind.name}")
+        raise ConflictingCredentials(f"several cookies are called {auth.options.cookie_prefix}_{kind.name}")
     return values[0] if values else None
+
+
+def _values(auth: Doorward, request: Request, kind: CookieKind) -> list[Secret]:
+    header = request.headers.get("cookie")
+    if not header:
+        return []
+    return read_cookies(header, kind, prefix=auth.options.cookie_prefix, https=is_https(auth, request))
 
 
 def recognise_bearer(auth: Doorward, authorization: str, cookie: str | None) -> Principal | None:
@@ -78,7 +86,9 @@ def recognise_bearer(auth: Doorward, authorization: str, cookie: str | None) -> 
     """
     deployment = auth.opened
     # A cookie of ours beside it has to be of the same session.
-    if deployment is None or authorization[:7] not in _BEARER or (cookie is not None and SESSION_COOKIE.name in cookie):
+    if deployment is None or authorization[:7] not in _BEARER:
+        return None
+    if cookie is not None and deployment.session_cookies[False] in cookie:
         return None
     return recognise_token(deployment, authorization[7:])
 
@@ -97,10 +107,10 @@ def recognise_cookie(auth: Doorward, cookie: str, method: str, scheme: str) -> P
     if deployment is None or method not in SAFE_METHODS:
         return None
     https = is_https_by(auth, scheme)
-    alone = _ALONE[https]
+    alone = deployment.session_cookies[https]
     if cookie.startswith(alone) and ";" not in cookie:
         return recognise_handle(deployment, cookie[len(alone) :])
-    values = read_cookies(cookie, SESSION_COOKIE, https=https)
+    values = read_cookies(cookie, SESSION_COOKIE, prefix=deployment.options.cookie_prefix, https=https)
     return recognise_handle(deployment, values[0].reveal()) if len(values) == 1 else None
 
 
@@ -168,13 +178,52 @@ async def authenticate_admin_request(auth: Doorward, request: Request) -> Actor:
 
     Raises:
         NotPermitted: an account without the role; else as ``authenticate_request``.
+        RateLimited: a wrong key, and too many of them from this address.
     """
+    async with _counted(auth, request, "admin"):
+        return await _authenticate_admin(auth, request)
+
+
+async def _authenticate_admin(auth: Doorward, request: Request) -> Actor:
     bearer = parse_authorization(request.headers.get("authorization"))
-    if bearer is not None and auth.is_admin_key(bearer):
+    if bearer is not None and _is_admin_key(auth, request, bearer):
         return Actor(name=ADMIN_KEY_ACTOR, origin=request.origin)
     principal = await authenticate_request(auth, request)
     principal.require(roles={ADMIN_ROLE})
     return Actor(name=principal.subject, origin=request.origin)
+
+
+def _is_admin_key(auth: Doorward, request: Request, bearer: Secret) -> bool:
+    """Whether it is the admin key.
+
+    Where too many keys from this address were refused it is not asked, or there would be no limit on guessing.  Access
+    tokens and verifiers' credentials, which nobody can guess, go on working from there.
+    """
+    try:
+        auth.deployment.limits.before_admin_key(request.origin)
+    except RateLimited:
+        return False
+    return auth.is_admin_key(bearer)
+
+
+def _is_access_token(authorization: str) -> bool:
+    return authorization[7:].startswith("eyJ") and authorization.count(".") == 2
+
+
+@asynccontextmanager
+async def _counted(auth: Doorward, request: Request, kind: CredentialKind) -> AsyncIterator[None]:
+    """Count keys and credentials that are refused.
+
+    An access token is not counted: nobody can guess one, and a page that polls with one that has expired is to be told
+    so.
+    """
+    try:
+        yield
+    except (InvalidToken, InvalidClient):
+        if _is_access_token(request.headers.get("authorization", "")):
+            raise
+        await auth.record_refused_credential(kind, origin=request.origin)
+        raise
 
 
 def check_csrf(auth: Doorward, request: Request, *, token_of: str | None) -> None:
@@ -258,13 +307,15 @@ async def authenticate_verifier_request(auth: Doorward, request: Request) -> str
     Raises:
         NotAuthenticated: there is no credential.
         InvalidToken: it is neither; the same whatever is wrong with it.
+        RateLimited: it is neither, and there were too many from this address.
     """
-    bearer = parse_authorization(request.headers.get("authorization"))
-    if bearer is None:
-        raise NotAuthenticated
-    if auth.is_admin_key(bearer):
-        return None
-    return (await auth.authenticate_verifier(bearer)).id
+    async with _counted(auth, request, "verifier"):
+        bearer = parse_authorization(request.headers.get("authorization"))
+        if bearer is None:
+            raise NotAuthenticated
+        if _is_admin_key(auth, request, bearer):
+            return None
+        return (await auth.authenticate_verifier(bearer)).id
 
 
 async def authenticate_introspector(auth: Doorward, request: Request) -> Actor:
@@ -272,9 +323,17 @@ async def authenticate_introspector(auth: Doorward, request: Request) -> Actor:
 
     Raises:
         InvalidClient: whatever is wrong with it.
+        RateLimited: it is wrong, and too many from this address were.
 
     RFC 7662 section 2.1.
     """
+    if request.headers.get("authorization") is None:
+        raise InvalidClient
+    async with _counted(auth, request, "introspection"):
+        return await _authenticate_introspector(auth, request)
+
+
+async def _authenticate_introspector(auth: Doorward, request: Request) -> Actor:
     header = request.headers.get("authorization")
     try:
         basic = parse_client_credentials(header)
@@ -290,6 +349,6 @@ async def authenticate_introspector(auth: Doorward, request: Request) -> Actor:
         if bearer.reveal().startswith(VERIFIER_PREFIX):
             verifier = await auth.authenticate_verifier(bearer)
             return Actor(name=f"verifier:{verifier.name}", origin=request.origin)
-        return await authenticate_admin_request(auth, request)
+        return await _authenticate_admin(auth, request)
     except Refusal as refused:
         raise InvalidClient(refused.code) from None

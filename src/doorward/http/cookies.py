@@ -33,7 +33,9 @@ def keep(auth: Doorward, request: Request, kind: CookieKind, value: Secret, sess
 def keep_for(auth: Doorward, request: Request, kind: CookieKind, value: Secret, lives_for: timedelta | None) -> Header:
     """Set a cookie that lives so long; None: until the browser closes."""
     https = is_https(auth, request)
-    return "set-cookie", write_cookie(kind, value, lives_for=lives_for, https=https, secure=_secure(auth))
+    prefix = auth.options.cookie_prefix
+    line = write_cookie(kind, value, prefix=prefix, lives_for=lives_for, https=https, secure=_secure(auth))
+    return "set-cookie", line
 
 
 def clear_cookies(auth: Doorward, request: Request) -> list[Header]:
@@ -46,7 +48,8 @@ def clear_cookies(auth: Doorward, request: Request) -> list[Header]:
 
 def clear(auth: Doorward, request: Request, kind: CookieKind) -> Header:
     """Make the browser forget one cookie."""
-    return "set-cookie", write_deletion(kind, https=is_https(auth, request), secure=_secure(auth))
+    prefix, https = auth.options.cookie_prefix, is_https(auth, request)
+    return "set-cookie", write_deletion(kind, prefix=prefix, https=https, secure=_secure(auth))
 
 
 def _secure(auth: Doorward) -> bool:

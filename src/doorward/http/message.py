@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -31,8 +31,9 @@ class Request:
         headers: by their names in small letters; several of one name joined (RFC 9110 section 5.3), so that what must
             be there once and is there twice looks like nothing we know.
         body: at most ``LARGEST_BODY`` + 1 bytes.
-        client: the client's address, or None where unknown.
+        client: the client's address as the server gives it, or None where unknown.
         scheme: ``http`` or ``https``.
+        has_left: asks whether the client has closed its connection; None where the server does not say (WSGI).
     """
 
     method: str
@@ -42,6 +43,7 @@ class Request:
     body: bytes = field(default=b"", repr=False)
     client: str | None = None
     scheme: str = "http"
+    has_left: Callable[[], Awaitable[bool]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def host(self) -> str:
@@ -57,7 +59,8 @@ class Request:
     def origin(self) -> Origin:
         """Where it comes from, for the audit trail and the session's listing."""
         agent = self.headers.get("user-agent")
-        return Origin(ip=self.client or None, user_agent=agent[:_LONGEST_USER_AGENT] if agent else None)
+        # Not None: a request without an address is counted with all others of its kind.
+        return Origin(ip=self.client or "", user_agent=agent[:_LONGEST_USER_AGENT] if agent else None)
 
     @property
     def too_large(self) -> bool:

@@ -16,6 +16,7 @@ from doorward.errors import (
     NotAuthenticated,
     NotFound,
     NotPermitted,
+    RateLimited,
     SessionEnded,
     Unavailable,
     ValidationFailed,
@@ -26,7 +27,7 @@ from doorward.http.operation import Access, Answer, AnyOperation
 from doorward.http.problems import OAUTH_TYPE, PROBLEM_TYPE, oauth_error_of, status_of
 from doorward.http.shapes import OAuthErrorJson, ProblemJson
 from doorward.secret import Secret
-from doorward.wire.cookies import REFRESH_COOKIE, SESSION_COOKIE, CookieKind
+from doorward.wire.cookies import DEFAULT_PREFIX, REFRESH_COOKIE, SESSION_COOKIE
 
 _DESCRIPTION = """\
 One session behind three strategies: an opaque cookie (`session`), a signed access token (`jwt`), or a short access
@@ -77,12 +78,15 @@ _RESPONSE_HEADERS: Mapping[int, Mapping[str, str]] = {
 }
 
 
-def make_document(table: Sequence[AnyOperation], *, server: str | None = None) -> dict[str, Any]:
+def make_document(
+    table: Sequence[AnyOperation], *, server: str | None = None, cookie_prefix: str = DEFAULT_PREFIX
+) -> dict[str, Any]:
     """The document.
 
     Args:
         table: the operations.
         server: the address of the deployment, or None where it is not known.
+        cookie_prefix: of its cookies.
     """
     https = server is None or server.startswith("https://")
     schemas, components = _schemas(table)
@@ -99,24 +103,26 @@ def make_document(table: Sequence[AnyOperation], *, server: str | None = None) -
         },
         **({"servers": [{"url": server.rstrip("/")}]} if server else {}),
         "paths": paths,
-        "components": {"schemas": components, "securitySchemes": _security_schemes(https=https)},
+        "components": {"schemas": components, "securitySchemes": _security_schemes(cookie_prefix, https=https)},
     }
 
 
-def _security_schemes(*, https: bool) -> dict[str, Any]:
+def _security_schemes(cookie_prefix: str, *, https: bool) -> dict[str, Any]:
     return {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An access token."},
         "admin_key": {"type": "http", "scheme": "bearer", "description": "The deployment's admin key."},
         "verifier": {"type": "http", "scheme": "bearer", "description": "A verifier's credential."},
         "verifier_basic": {"type": "http", "scheme": "basic", "description": "A verifier's name and its credential."},
-        "session_cookie": _cookie_scheme(SESSION_COOKIE, "The handle.", https=https),
-        "refresh_cookie": _cookie_scheme(REFRESH_COOKIE, "The refresh token.", https=https),
+        "session_cookie": _cookie_scheme(SESSION_COOKIE.name_on(prefix=cookie_prefix, https=https), "The handle."),
+        "refresh_cookie": _cookie_scheme(
+            REFRESH_COOKIE.name_on(prefix=cookie_prefix, https=https), "The refresh token."
+        ),
     }
 
 
-def _cookie_scheme(kind: CookieKind, what: str, *, https: bool) -> dict[str, str]:
+def _cookie_scheme(name: str, what: str) -> dict[str, str]:
     description = f"{what} With __Host- before its name on HTTPS, without on plain HTTP."
-    return {"type": "apiKey", "in": "cookie", "name": kind.name_on(https=https), "description": description}
+    return {"type": "apiKey", "in": "cookie", "name": name, "description": description}
 
 
 _Schemas = Mapping[Any, Mapping[str, Any]]
@@ -230,6 +236,8 @@ def errors_of(operation: AnyOperation) -> list[type[DoorwardError]]:
         found += [NotAuthenticated, InvalidToken, SessionEnded, CsrfFailed]
     if operation.access is Access.VERIFIER:
         found += [NotAuthenticated, InvalidToken]
+    if operation.access in {Access.ADMIN, Access.VERIFIER, Access.INTROSPECTOR}:
+        found.append(RateLimited)
     if operation.access is Access.VISITOR:
         found.append(CsrfFailed)
     if operation.access is Access.ADMIN:

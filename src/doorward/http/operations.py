@@ -12,12 +12,12 @@ from doorward.http.operation import Access, Answer, AnyOperation, Call, Operatio
 
 
 async def read_openapi(auth: Doorward, call: Call[None, None, None]) -> Response:  # noqa: ARG001 -- a handler's signature
-    return Response(status=200, headers=(JSON_TYPE,), body=_document(auth.options.issuer))
+    return Response(status=200, headers=(JSON_TYPE,), body=_document(auth.options.issuer, auth.options.cookie_prefix))
 
 
 @cache
-def _document(server: str) -> bytes:
-    return json_body(make_document(TABLE, server=server))
+def _document(server: str, cookie_prefix: str) -> bytes:
+    return json_body(make_document(TABLE, server=server, cookie_prefix=cookie_prefix))
 
 
 TABLE: tuple[AnyOperation, ...] = (

@@ -10,6 +10,7 @@ from doorward.errors import ConfigurationError, CsrfFailed, Problem, Refusal
 from doorward.http.caller import all_cookies, authenticate_leaver, check_csrf
 from doorward.http.cookies import clear_cookies, cookies_of
 from doorward.http.message import Header, Request
+from doorward.http.proxies import watch
 from doorward.secret import Secret
 from doorward.sessions.model import SignedIn
 
@@ -33,6 +34,7 @@ async def sign_in_by_form(
     if auth.options.strategy != "session":
         raise ConfigurationError([NO_HANDLE])
     check_csrf(auth, request, token_of=None)
+    watch.notice(request)
     signed_in = await auth.sign_in(
         email=email,
         password=password,

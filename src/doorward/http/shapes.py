@@ -38,6 +38,12 @@ class NewAccount(Input, frozen=True):
     email: str
     password: Secret
     name: str | None = None
+    fields: (
+        Annotated[
+            dict[str, str | int | bool | None], Meta(description="The application's own, where it has a hook for them.")
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class NewPassword(Input, frozen=True):
@@ -77,12 +83,7 @@ class NewSession(Input, frozen=True):
     password: Secret
     carrier: Carrier | None = None
     label: str | None = None
-    remember: Annotated[
-        bool,
-        Meta(
-            description="Keep a session that a cookie carries when the browser closes. The carrier token always does."
-        ),
-    ] = False
+    remember: Annotated[bool, Meta(description="Keep the session when the browser closes; tokens always do.")] = False
 
 
 class KeepQuery(Input, frozen=True):

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from doorward.audit.model import Actor
 from doorward.doorward import Doorward
-from doorward.errors import ConflictingCredentials, CsrfFailed, InvalidGrant, NotFound, RateLimited
+from doorward.errors import ConflictingCredentials, CsrfFailed, InvalidGrant, NotFound, RateLimited, Unavailable
 from doorward.http.bodies import read_form
 from doorward.http.caller import check_csrf, the_cookie
 from doorward.http.cookies import cookies_of
@@ -49,6 +49,9 @@ async def refresh(auth: Doorward, call: Call[None, None, None]) -> Response:
             # A page asks this for each visitor, and browsers log every 400 as an error.
             return NO_CONTENT
         raise InvalidRequest("there is no refresh token")
+    if call.request.has_left is not None and await call.request.has_left():
+        # Nobody would keep the answer; and where this server was stopped meanwhile, the client has gone on elsewhere.
+        raise Unavailable(detail="the client closed its connection before its refresh token was presented")
     refreshed = await auth.refresh(
         presented.token,
         client=form.get("client_id", FIRST_PARTY),

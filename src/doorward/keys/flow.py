@@ -246,7 +246,7 @@ async def revoke_key(deployment: Deployment, kid: str, *, actor: Actor) -> int:
         entry = Revocation(kind=Kind.KEY, id=kid, dies_at=now + deployment.options.revocations_live_for)
         if await deployment.store.change_keys(stored, change.to, change.events, revocations=[entry]):
             deployment.live.merge([entry])
-            deployment.desk.drop({kid})
+            deployment.heed_revoked_keys()
             await load_keys(deployment, make=False)
             return await _end_what_it_signed(deployment, key, now=now, actor=actor)
     raise StoreUnavailable(detail="the signing keys are being changed by another server")
@@ -272,6 +272,27 @@ def _revocation(
         if activated is not None:
             events.append(_event(Action.KEY_ACTIVATED, activated, actor))
     return _Change(to=tuple(to.values()), events=tuple(events))
+
+
+async def revoke_keys_in_use(deployment: Deployment, *, actor: Actor) -> int:
+    """Revoke every key that may have signed something which is accepted, and let others sign in their place.
+
+    Returns:
+        how many.
+    """
+    for _ in range(_ROUNDS):
+        now = await deployment.store.now()
+        stored = await deployment.store.keys()
+        in_use = {key.kid for key in stored if state_of(key, now=now) in {KeyState.ACTIVE, KeyState.RETIRING}}
+        change = _revocation(deployment, stored, in_use, now=now, actor=actor)
+        dies_at = now + deployment.options.revocations_live_for
+        entries = [Revocation(kind=Kind.KEY, id=kid, dies_at=dies_at) for kid in sorted(in_use)]
+        if await deployment.store.change_keys(stored, change.to, change.events, revocations=entries):
+            deployment.live.merge(entries)
+            deployment.heed_revoked_keys()
+            await load_keys(deployment, make=False)
+            return len(in_use)
+    raise StoreUnavailable(detail="the signing keys are being changed by another server")
 
 
 async def _end_what_it_signed(deployment: Deployment, key: StoredKey, *, now: datetime, actor: Actor) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from doorward.audit.model import Actor
 from doorward.errors import DoorwardError, InvalidCredentials, Refusal
 from doorward.http import accounts as api_accounts
@@ -28,6 +30,10 @@ _OVER = {reason.value: f"over_{reason.value}" for reason in EndReason}
 """What the page for signing in says of a session that has ended, by the reason."""
 NOTICES = frozenset({"signed_out", "signed_up", "session_over", *_OVER.values()})
 """What the page for signing in can be asked to say: these and nothing else, whatever a link has in it."""
+
+
+_FIELDS = frozenset({"email", "password", "name"})
+_OWN = "fields."
 
 
 def notice_of(error: Refusal) -> str:
@@ -91,6 +97,7 @@ def _sign_in_form(visit: Visit, mistakes: Mistakes | None = None) -> Response:
         email=visit.form.get("email", ""),
         may_remember=may_remember(visit),
         remember=_asks_to_remember(visit),
+        sign_up_is_open=visit.auth.options.sign_up == "open",
     )
 
 
@@ -98,10 +105,12 @@ def _sign_in_form(visit: Visit, mistakes: Mistakes | None = None) -> Response:
 
 
 async def show_sign_up(visit: Visit) -> Response:
+    api_accounts.require_open_sign_up(visit.auth)
     return _sign_up_form(visit)
 
 
 async def sign_up(visit: Visit) -> Response:
+    api_accounts.require_open_sign_up(visit.auth)
     try:
         visit.check_form()
         if not visit.keeps_cookies:
@@ -110,16 +119,29 @@ async def sign_up(visit: Visit) -> Response:
             email=visit.form.get("email", ""),
             password=visit.secret("password"),
             name=visit.form.get("name"),
+            fields=_own_fields(visit),
             actor=Actor(origin=visit.request.origin),
         )
     except DoorwardError as error:
-        return _sign_up_form(visit, with_missing(visit.note(error), visit.form, visit.language, "email", "password"))
+        mistakes = with_missing(visit.note(error), visit.form, visit.language, "email", "password")
+        return _sign_up_form(visit, _with_own_mistakes(mistakes))
     try:
         await _start_session(visit)
     except DoorwardError:
         # The account is there, and nobody shall be told otherwise.
         return visit.redirect(visit.link("sign-in", notice="signed_up"))
     return visit.onward()
+
+
+def _own_fields(visit: Visit) -> dict[str, str]:
+    """The inputs of the application's own template whose names begin with ``fields.``."""
+    return {name.removeprefix(_OWN): value for name, value in visit.form.items() if name.startswith(_OWN)}
+
+
+def _with_own_mistakes(mistakes: Mistakes) -> Mistakes:
+    """Mistakes in fields that our template has no place for, said of the form as a whole."""
+    own = [text for name, texts in mistakes.fields.items() if name not in _FIELDS for text in texts]
+    return replace(mistakes, general=" ".join(own)) if own and mistakes.general is None else mistakes
 
 
 def _sign_up_form(visit: Visit, mistakes: Mistakes | None = None) -> Response:
@@ -132,6 +154,7 @@ def _sign_up_form(visit: Visit, mistakes: Mistakes | None = None) -> Response:
         display_name=visit.form.get("name", ""),
         may_remember=may_remember(visit),
         remember=_asks_to_remember(visit),
+        fields=_own_fields(visit),
     )
 
 

@@ -120,7 +120,7 @@ class Pages:
             return self._asset(request)
         visit = open_visit(self._site, auth, request)
         if route is None:
-            return visit.show("not_found.html", status=404)
+            return visit.show("not_found.html", status=404, sign_up_is_open=auth.options.sign_up == "open")
         try:
             async with admission.answering(auth):
                 if not auth.is_open:

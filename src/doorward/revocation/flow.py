@@ -6,7 +6,7 @@ import logging
 from datetime import datetime
 
 from doorward.audit.model import Action, Actor, AuditEvent
-from doorward.deployment import Deployment
+from doorward.deployment import Deployment, Incident
 from doorward.ports import Snapshot
 from doorward.revocation.rules import was_put_back
 from doorward.sessions.model import EndReason
@@ -35,7 +35,7 @@ async def read_revocations(deployment: Deployment) -> datetime:
     if was_put_back(held, snapshot, known=known):
         await _write_back(deployment, snapshot, known=known)
     live.merge(snapshot.revocations)
-    live.expire(now=snapshot.as_of)
+    live.expire(now=deployment.timekeeper.trust(snapshot.as_of, ticks=asked_at))
     deployment.freshness.note(asked_at=asked_at)
     return snapshot.as_of
 
@@ -55,6 +55,7 @@ async def _write_back(deployment: Deployment, snapshot: Snapshot, *, known: str)
     detail = {"revocations": len(held), "sessions": ended}
     event = AuditEvent(action=Action.STORE_PUT_BACK, actor=_HOUSEKEEPING, detail=detail)
     await deployment.store.renew_identity(known, event)
+    deployment.count(Incident.STORE_PUT_BACK)
     _log.error(
         "the store is not the one that it was: a backup or a standby has taken its place. %d revocations were written"
         " back, %d sessions that had ended were ended again. Who refreshed in between is asked to sign in, unless"

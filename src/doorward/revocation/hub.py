@@ -86,17 +86,18 @@ class Hub:
 
     # What is known
 
-    def read(self, *, as_of: datetime, asked_at: float) -> None:
+    def read(self, *, as_of: datetime, asked_at: float, over: datetime | None = None) -> None:
         """Everything that the store held at an instant of its clock is in the live set.
 
         Args:
             as_of: the instant.
             asked_at: this machine's ticks when the read was begun.
+            over: up to when the live set has let its dead entries go, if not up to ``as_of``.
         """
         self._known = as_of, asked_at
-        over = int(as_of.timestamp()) // int(BUCKET.total_seconds())
+        first = int((over or as_of).timestamp()) // int(BUCKET.total_seconds())
         for bucket in list(self._sums):
-            if bucket < over:
+            if bucket < first:
                 self._sums.pop(bucket, None)
 
     @property

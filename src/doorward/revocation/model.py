@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -35,12 +35,15 @@ class Revocation:
         id: a session's ``sid``, an account's ``sub``, a token's ``jti`` or a key's ``kid``.
         value: ``ENDED``; for an account the least version (claim ``ver``) that is still accepted.
         dies_at: when the last token that the entry names is dead everywhere, UTC.
+        reason: why it ended, by the name of an ``EndReason``, or None where that is not known.  It only explains:
+            digests and comparisons leave it out.
     """
 
     kind: Kind
     id: str
     value: int = ENDED
     dies_at: datetime
+    reason: str | None = field(default=None, compare=False)
 
 
 Change = tuple[Revocation | None, Revocation]
@@ -95,12 +98,16 @@ class LiveSet:
             known = self._entries.get((entry.kind, entry.id))
             if known is not None:
                 if entry.value <= known.value and entry.dies_at <= known.dies_at:
+                    if known.reason is None and entry.reason is not None:
+                        # An announcement does not say why; nobody has to be told of the rest.
+                        self._entries[entry.kind, entry.id] = replace(known, reason=entry.reason)
                     continue
                 entry = Revocation(  # noqa: PLW2901 -- the join is what is kept
                     kind=entry.kind,
                     id=entry.id,
                     value=max(known.value, entry.value),
                     dies_at=max(known.dies_at, entry.dies_at),
+                    reason=(entry.reason if entry.value > known.value else known.reason) or entry.reason,
                 )
             self._entries[entry.kind, entry.id] = entry
             self._index(entry.kind)[entry.id] = entry.value

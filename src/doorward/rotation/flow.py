@@ -5,21 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from ipaddress import ip_address, ip_network
 from typing import NoReturn
 
 from doorward.accounts.model import Owner
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
-from doorward.deployment import Deployment
-from doorward.errors import InvalidGrant, StoreUnavailable, TooEarly
+from doorward.deployment import Deployment, Incident
+from doorward.errors import InvalidGrant, StoreUnavailable, TooEarly, Unavailable
 from doorward.options import FIRST_PARTY
 from doorward.ports import Page
 from doorward.rotation.model import (
     Ahead,
     Decision,
     Healed,
+    Late,
     Presentation,
     Recovered,
     Refused,
@@ -46,13 +47,25 @@ _ROUNDS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Attempt:
-    """One presentation of one token, through all its rounds."""
+    """One presentation of one token, through all its rounds.
+
+    Args:
+        begun_at: when it was begun to be handled, in ticks of the pulse.
+        waited: for how many seconds before that it may have waited for this process, at most.
+    """
 
     deployment: Deployment
     token: RefreshToken = field(repr=False)
     presented: Presentation
     actor: Actor
     now: datetime
+    begun_at: float
+    waited: float
+
+    @property
+    def delayed(self) -> timedelta:
+        """How long this process may have kept it waiting so far, at most."""
+        return timedelta(seconds=self.waited + self.deployment.pulse.ticks() - self.begun_at)
 
 
 async def refresh(
@@ -76,6 +89,7 @@ async def refresh(
         InvalidGrant: it is not honoured; nothing changes unless it was reused, then its session has ended.
         TooEarly: a lost reply cannot be told from a late one yet.
         StoreUnavailable: not known; nobody is signed out for that.
+        Unavailable: this process was stopped for a while, and what it would take for reuse may be its own delay.
         RateLimited: too many presentations for this session.
     """
     token = parse_refresh_token(text.reveal(), client=client, keyring=deployment.keyring)
@@ -91,6 +105,8 @@ async def refresh(
         if idempotency_key is not None
         else None,
     )
+    begun_at = deployment.pulse.ticks()
+    waited = deployment.pulse.stall_before(begun_at)
     for _ in range(_ROUNDS):
         attempt = _Attempt(
             deployment=deployment,
@@ -99,6 +115,8 @@ async def refresh(
             actor=Actor(name=None, origin=origin),
             # Read before the statement: no token outlives what was known when it was asked for.
             now=deployment.clock(),
+            begun_at=begun_at,
+            waited=waited,
         )
         answer = await _present(attempt)
         if answer is not None:
@@ -124,6 +142,7 @@ async def _present(attempt: _Attempt) -> Refreshed | None:
         policy=deployment.refresh_policy,
         store_identity=deployment.store.identity,
         revoked=found.session is not None and is_revoked(found.session, deployment.live),
+        delayed=attempt.delayed,
     )
     if found.session is None or found.account is None:
         raise InvalidGrant("there is no such session")
@@ -143,6 +162,7 @@ async def _apply(attempt: _Attempt, decision: Decision, seen: Session, account: 
             event = _event(attempt, to, Action.REFRESH_RECOVERED, await _other_party(attempt, seen))
             return await _write(attempt, seen, to, account, event=event)
         case Healed(to=to):
+            attempt.deployment.count(Incident.REFRESH_HEALED)
             _log.error("the store has lost writes: session %s healed to generation %s", seen.id, to.generation)
             event = _event(attempt, to, Action.REFRESH_HEALED, {})
             return await _write(attempt, seen, to, account, event=event)
@@ -152,18 +172,23 @@ async def _apply(attempt: _Attempt, decision: Decision, seen: Session, account: 
         case Reused():
             await _end_reused(attempt, seen)
             return None
-        case Wait() | Ahead() | Refused():
+        case Wait() | Late() | Ahead() | Refused():
             return await _refuse(attempt, decision, seen)
 
 
-async def _refuse(attempt: _Attempt, decision: Wait | Ahead | Refused, seen: Session) -> NoReturn:
+async def _refuse(attempt: _Attempt, decision: Wait | Late | Ahead | Refused, seen: Session) -> NoReturn:
     """Note a refusal that changes nothing, and raise it."""
     store = attempt.deployment.store
     match decision:
         case Wait(retry_after=retry_after):
             await store.record(_event(attempt, seen, Action.REFRESH_WAITED, {}))
             raise TooEarly(retry_after)
+        case Late(delayed=delayed):
+            attempt.deployment.count(Incident.REFRESH_LATE)
+            await store.record(_event(attempt, seen, Action.REFRESH_WAITED, {"why": "late"}))
+            raise Unavailable(detail=f"this server was {delayed.total_seconds():.1f} s late itself, and judges nothing")
         case Ahead():
+            attempt.deployment.count(Incident.REFRESH_AHEAD)
             _log.error("the store has lost writes: session %s was presented a newer generation than it knows", seen.id)
             await store.record(_event(attempt, seen, Action.REFRESH_AHEAD, {}))
             raise InvalidGrant("newer than the store")
@@ -199,6 +224,7 @@ async def _end_reused(attempt: _Attempt, seen: Session) -> None:
     if ended is None:
         return
     attempt.deployment.live.merge(ended.revocations)
+    attempt.deployment.count(Incident.REFRESH_REUSED)
     _log.warning("refresh token reused: session %s of account %s has ended", seen.id, seen.account)
     raise InvalidGrant("reused", reason=EndReason.REUSE)
 

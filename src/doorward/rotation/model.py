@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from doorward.accounts.model import Owner
 from doorward.sessions.model import EndReason, Session
 
+_LEAST_DELAY = timedelta(seconds=1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presentation:
@@ -45,6 +47,15 @@ class RefreshPolicy:
     idle: timedelta
     idle_remembered: timedelta
     heal_lost_writes: bool = False
+
+    @property
+    def longest_delay(self) -> timedelta:
+        """How long a server may have kept a presentation waiting, and still tell that it was reuse.
+
+        Half the grace: the other half is left for the ways of the request and of its reply.  At least a second, since
+        no server answers in no time.
+        """
+        return max(self.grace / 2, _LEAST_DELAY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +135,17 @@ class Reused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Late:
+    """It looks like reuse or a lost reply, but this server kept it waiting: nothing is written.
+
+    Args:
+        delayed: for how long, at most.
+    """
+
+    delayed: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
     """There is no session to refresh.
 
@@ -134,4 +156,4 @@ class Refused:
     reason: EndReason | None
 
 
-Decision = Rotated | Retried | Wait | Recovered | Healed | Ahead | Revived | Reused | Refused
+Decision = Rotated | Retried | Wait | Recovered | Healed | Ahead | Revived | Reused | Late | Refused

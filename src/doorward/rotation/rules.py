@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from doorward.accounts.model import Owner
 from doorward.rotation.model import (
     Ahead,
     Decision,
     Healed,
+    Late,
     Presentation,
     Recovered,
     RefreshPolicy,
@@ -34,6 +35,7 @@ def decide_refresh(
     policy: RefreshPolicy,
     store_identity: str,
     revoked: bool = False,
+    delayed: timedelta = timedelta(0),
 ) -> Decision:
     """Decide what presenting a refresh token leads to, once its MAC and client have been verified.
 
@@ -45,9 +47,28 @@ def decide_refresh(
         policy: the durations to judge by.
         store_identity: which store this is; it changes when a backup takes its place.
         revoked: whether a live revocation names the session, or a version of its account above the session's.
+        delayed: how long this server may have kept the presentation waiting, at most.
 
     RFC 9700 section 4.14.2; docs/concepts/rotation.md.
     """
+    decision = _decide(session, account, presented, now=now, policy=policy, identity=store_identity, revoked=revoked)
+    if isinstance(decision, Reused | Recovered) and delayed > policy.longest_delay:
+        # A server that was not on time itself must not take its own delay for theft, nor for a lost reply: the client
+        # may have been answered elsewhere since, and would find what it holds put aside.
+        return Late(delayed=delayed)
+    return decision
+
+
+def _decide(
+    session: Session | None,
+    account: Owner | None,
+    presented: Presentation,
+    *,
+    now: datetime,
+    policy: RefreshPolicy,
+    identity: str,
+    revoked: bool,
+) -> Decision:
     if session is None or account is None or not is_held(session, presented.secret_hash):
         return Refused(reason=None)
     over = decide_standing(session, account, now=now)
@@ -59,7 +80,7 @@ def decide_refresh(
     if presented.generation == session.generation:
         return _decide_current(session, presented, now=now, policy=policy)
     if presented.generation > session.generation:
-        return _decide_ahead(session, presented, now=now, policy=policy, store_identity=store_identity)
+        return _decide_ahead(session, presented, now=now, policy=policy, store_identity=identity)
     if presented.generation == session.predecessor:
         return _decide_predecessor(session, presented, now=now, policy=policy)
     if presented.generation == session.displaced and now - session.made_at <= policy.grace:

@@ -6,23 +6,27 @@ import asyncio
 import contextlib
 import gc
 import logging
-from collections.abc import AsyncIterator, Sequence
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime, timedelta
+from multiprocessing import parent_process
 from typing import TYPE_CHECKING
-
-import structlog
 
 from doorward.doorward import Doorward
 from doorward.errors import DoorwardError
 from doorward.revocation.model import Change
 from doorward.secret import Secret
 from doorward.secret_file import read_or_make_secret
+from doorward.server.forwarded import ForwardedMiddleware, parse_proxies
 from doorward.server.logs import set_up_logs
 from doorward.server.metrics import Metrics, Readings
 from doorward.server.settings import Settings, load_settings, pages_of
-from doorward.web.asgi import DoorwardApp, Message, Receive, Scope, Send
+from doorward.web.asgi import App, DoorwardApp, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess as ParentProcess
+
     from doorward.lab.app import Lab
 
 HOUSEKEEPING_EVERY = timedelta(minutes=1)
@@ -30,10 +34,9 @@ REFRESHED_EVERY = timedelta(seconds=5)
 MOST_BATCHES = 20
 """Batches of one round of housekeeping: what is left is left for the next, so that requests never wait for it long."""
 
-_FREQUENT = frozenset({"read_health", "read_readiness", "read_metrics", "page_asset"})
+_FREQUENT = frozenset({"read_health", "read_readiness", "read_metrics", "page_asset", "read_revocation_digests"})
 
-_log = structlog.get_logger("doorward.server")
-_plain_log = logging.getLogger("doorward.server")
+_log = logging.getLogger("doorward.server")
 
 
 class ServerApp:
@@ -42,14 +45,19 @@ class ServerApp:
     Args:
         auth: the deployment, opened and closed by ``life``.
         settings: of the server.
+        supervisor: the process that has started this one as a worker, or None.
     """
 
-    def __init__(self, auth: Doorward, settings: Settings) -> None:
+    def __init__(self, auth: Doorward, settings: Settings, *, supervisor: ParentProcess | None = None) -> None:
         self.auth = auth
+        self._supervisor = supervisor
         self._settings = settings
         self._metrics = Metrics(self._readings)
         self._lab = _lab(settings)
-        self._contract = DoorwardApp(auth, metrics=self._metrics.text, observer=self._observe, pages=pages_of(settings))
+        contract = DoorwardApp(auth, metrics=self._metrics.text, observer=self._observe, pages=pages_of(settings))
+        self._api = contract.api
+        proxies = parse_proxies(settings.forwarded_allow_ips)
+        self._contract: App = ForwardedMiddleware(contract, proxies) if proxies else contract
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -75,7 +83,8 @@ class ServerApp:
             work = {"housekeeping": self._keep_house(), "metrics": self._refresh_metrics()}
             tasks = [asyncio.create_task(each, name=f"doorward: {name}") for name, each in work.items()]
             try:
-                yield
+                with _ending_with(self._supervisor):
+                    yield
             finally:
                 for task in tasks:
                     task.cancel()
@@ -96,10 +105,10 @@ class ServerApp:
     def _observe(self, operation: str, status: int, seconds: float) -> None:
         self._metrics.observe(operation, status, seconds)
         level = logging.DEBUG if operation in _FREQUENT else logging.INFO
-        # Asked first: an event that nobody writes goes through half of structlog all the same.
-        if _plain_log.isEnabledFor(level):
+        if _log.isEnabledFor(level):
             # Neither address nor query: an operation's name says what was asked, and nothing of who asked.
-            _log.log(level, "request", operation=operation, status=status, milliseconds=round(seconds * 1000, 2))
+            about = {"operation": operation, "status": status, "milliseconds": round(seconds * 1000, 2)}
+            _log.log(level, "request", extra=about)
 
     def _readings(self) -> Readings | None:
         if not self.auth.is_open:
@@ -111,9 +120,11 @@ class ServerApp:
             readers=known.hub.readers,
             readers_cut=known.hub.cut,
             hits={"sessions": known.cookies.hits, "tokens": known.desk.remembered.hits},
+            incidents=known.incidents,
+            refused_credentials=dict(known.limits.refused_credentials),
             misses={"sessions": known.cookies.misses, "tokens": known.desk.remembered.misses},
-            in_flight=self._contract.api.admission.in_flight,
-            unavailable=dict(self._contract.api.unavailable),
+            in_flight=self._api.admission.in_flight,
+            unavailable=dict(self._api.unavailable),
         )
 
     def _measure(self, now: datetime, changes: Sequence[Change]) -> None:
@@ -134,7 +145,7 @@ class ServerApp:
             try:
                 await self.keep_house()
             except DoorwardError as error:
-                _log.warning("housekeeping waits for the next round", cause=error.detail or error.public)
+                _log.warning("housekeeping waits for the next round", extra={"cause": error.detail or error.public})
             except Exception:  # noqa: BLE001 -- whatever it is, it must not silently end housekeeping
                 _log.exception("housekeeping failed; it goes on with the next round")
 
@@ -149,6 +160,29 @@ class ServerApp:
             if not removed.more:
                 return
             await asyncio.sleep(0)
+
+
+@contextlib.contextmanager
+def _ending_with(supervisor: ParentProcess | None) -> Iterator[None]:
+    """End this process in order when its supervisor is gone, however that ended: nobody else would end it.
+
+    The supervisor holds the other end of a pipe, which closes with it.
+    """
+    if supervisor is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        loop.remove_reader(supervisor.sentinel)
+        _log.warning("the supervisor is gone; this worker ends")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    loop.add_reader(supervisor.sentinel, end)
+    try:
+        yield
+    finally:
+        loop.remove_reader(supervisor.sentinel)
 
 
 def _lab(settings: Settings) -> Lab | None:
@@ -170,7 +204,7 @@ def create_app() -> ServerApp:
     """The app of one of several workers, which find their settings in the environment."""
     settings = load_settings().settings
     set_up_logs(settings.log_format, level=settings.log_level)
-    app = ServerApp(settings.doorward(), settings)
+    app = ServerApp(settings.doorward(), settings, supervisor=parent_process())
     keep_for_good()
     return app
 

@@ -30,6 +30,8 @@ def lines_to_try(address: str, strategy: Strategy) -> tuple[str, str, str]:
 def banner(settings: Settings, *, secret_file: Path | None) -> str:
     """The whole text."""
     up, sign_in, who = lines_to_try(settings.address, settings.strategy)
+    if settings.sign_up == "closed":
+        up = "doorward accounts create ada@example.com"
     facts = "\n".join(f"  {name:<10}{value}" for name, value in _facts(settings, secret_file))
     return f"""
 Doorward serves on {settings.address}
@@ -59,7 +61,7 @@ def _facts(settings: Settings, secret_file: Path | None) -> Iterator[tuple[str, 
     else:
         yield "secret", str(secret_file.absolute()) if secret_file else "made for this run alone"
     if settings.pages:
-        yield "pages", f"{settings.address}/sign-up"
+        yield "pages", f"{settings.address}/{'sign-up' if settings.sign_up == 'open' else 'sign-in'}"
     if settings.lab:
         yield "lab", f"{settings.address}/lab"
     if settings.workers > 1:

@@ -26,6 +26,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from doorward.deployment import Incident
 from doorward.ports import Removed
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -50,8 +51,10 @@ class Readings:
         readers_cut: those that were too slow, so far.
         hits: by cache, what was answered from memory so far.
         misses: by cache, what was not.
+        incidents: how often what has happened so far.
         in_flight: requests that are being answered.
         unavailable: answers of 503 so far, by code and by what did not answer.
+        refused_credentials: by kind, admin keys and verifiers' credentials that were refused so far.
     """
 
     staleness: timedelta | None
@@ -60,6 +63,8 @@ class Readings:
     readers_cut: int
     hits: Mapping[str, int]
     misses: Mapping[str, int]
+    incidents: Mapping[Incident, int]
+    refused_credentials: Mapping[str, int]
     in_flight: int = 0
     unavailable: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
@@ -114,6 +119,9 @@ class Metrics:
         self._cache = Counter(
             "doorward_cache_lookups", "Credentials looked for in memory.", ("cache", "outcome"), registry=registry
         )
+        self._incidents = Counter(
+            "doorward_incidents", "What an operator wants to know of, by its kind.", ("kind",), registry=registry
+        )
         self._in_flight = Gauge(
             "doorward_requests_in_flight",
             "Requests that are being answered.",
@@ -124,6 +132,12 @@ class Metrics:
             "doorward_unavailable",
             "Requests answered with 503, by code and by what did not answer.",
             ("code", "dependency"),
+            registry=registry,
+        )
+        self._refused = Counter(
+            "doorward_refused_credentials",
+            "Admin keys and verifiers' credentials that were refused, by what they were presented for.",
+            ("kind",),
             registry=registry,
         )
         self._told = Histogram(
@@ -167,9 +181,13 @@ class Metrics:
         self._staleness.set(_COLD if read.staleness is None else read.staleness.total_seconds())
         self._readers.set(read.readers)
         self._cut.inc(self._since((), read.readers_cut))
+        for incident, count in read.incidents.items():
+            self._incidents.labels(incident.value).inc(self._since(("incident", incident.value), count))
         self._in_flight.set(read.in_flight)
         for cause, count in read.unavailable.items():
             self._unavailable.labels(*cause).inc(self._since(("unavailable", *cause), count))
+        for kind, refused in read.refused_credentials.items():
+            self._refused.labels(kind).inc(self._since(("refused", kind), refused))
         for outcome, counts in (("hit", read.hits), ("miss", read.misses)):
             for cache, count in counts.items():
                 self._cache.labels(cache, outcome).inc(self._since((cache, outcome), count))

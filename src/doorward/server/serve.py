@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import signal
 import socket
@@ -15,8 +16,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from doorward.blocking import run_blocking
 from doorward.errors import ConfigurationError, Problem
 from doorward.server.app import ServerApp, keep_for_good, secrets_of
@@ -24,7 +23,7 @@ from doorward.server.banner import banner
 from doorward.server.logs import set_up_logs
 from doorward.server.metrics import SHARED_FOLDER
 from doorward.server.settings import Settings, pages_of, warnings_of
-from doorward.server.sources import PREFIX, config_file
+from doorward.server.sources import PREFIX, config_file, service_variables
 
 if TYPE_CHECKING:
     import uvicorn
@@ -36,7 +35,7 @@ ENDS_WITHIN = timedelta(seconds=10)
 
 _STARTED_WRONG = 1
 
-_log = structlog.get_logger("doorward.server")
+_log = logging.getLogger("doorward.server")
 
 
 def serve(settings: Settings, *, flags: Mapping[str, Any], config: Path | None) -> int:
@@ -54,6 +53,9 @@ def serve(settings: Settings, *, flags: Mapping[str, Any], config: Path | None) 
     for problem in warnings_of(settings):
         print(f"Warning {problem}", file=sys.stderr)  # noqa: T201 -- for whoever started it
     set_up_logs(settings.log_format, level=settings.log_level, known=settings.secrets)
+    passed_over = service_variables()
+    if passed_over:
+        _log.info("variables of a Kubernetes Service are not read as settings", extra={"variables": passed_over})
     with listening(settings.host, settings.port) as sock:
         # Port 0 lets the system choose.
         settings = settings.model_copy(update={"port": sock.getsockname()[1]})
@@ -71,7 +73,7 @@ async def _serve_alone(settings: Settings, sock: socket.socket) -> None:
     async with app.life():
         server = _server_class()(_uvicorn_config(app, settings, lifespan="off"))
         _say(banner(settings, secret_file=app.auth.secret_file))
-        _log.info("serving", address=settings.address, strategy=settings.strategy)
+        _log.info("serving", extra={"address": settings.address, "strategy": settings.strategy})
         keep_for_good()
         await server.serve(sockets=[sock])
 
@@ -128,9 +130,8 @@ def _uvicorn_config(app: ServerApp | str, settings: Settings, *, lifespan: str) 
         log_config=None,
         access_log=False,
         server_header=False,
-        # Whoever is believed about the client's address has to be named.
-        proxy_headers=bool(settings.forwarded_allow_ips),
-        forwarded_allow_ips=[*settings.forwarded_allow_ips],
+        # ServerApp reads them itself.
+        proxy_headers=False,
         backlog=BACKLOG,
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=int(ENDS_WITHIN.total_seconds()),

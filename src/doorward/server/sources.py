@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource
 from pydantic_settings.exceptions import SettingsError
 
 from doorward.errors import ConfigurationError, Problem
+from doorward.service_variables import is_service_variable
 
 PREFIX = "DOORWARD_"
 CONFIG_FILE = Path("doorward.toml")
@@ -92,15 +93,17 @@ def _flags(flags: Mapping[str, Any]) -> dict[str, Given]:
 
 def _environment(model: type[BaseSettings], problems: list[Problem]) -> dict[str, Given]:
     """All variables of our prefix; a value that is no plain text, such as JSON, as pydantic-settings reads it."""
+    others = {f"{PREFIX}CONFIG", *service_variables()}
     said = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in os.environ.items()
-        if name.startswith(PREFIX) and name != f"{PREFIX}CONFIG"
+        if name.startswith(PREFIX) and name not in others
     }
     # An empty variable is as good as none, as it is common in compose files; but not where a secret was meant.
     values: dict[str, Any] = {name: value for name, value in said.items() if value or name in {*SECRETS, *_FILES}}
     try:
-        values |= EnvSettingsSource(model)()
+        parsed = EnvSettingsSource(model)()
+        values |= {name: value for name, value in parsed.items() if name in said}
     except SettingsError:
         remedy = 'Give JSON, such as {"admin": ["reports:read"]}.'
         problems.append(Problem(id="DW061", message=f"{PREFIX}ROLE_SCOPES cannot be read.", remedy=remedy))
@@ -108,6 +111,15 @@ def _environment(model: type[BaseSettings], problems: list[Problem]) -> dict[str
     return {
         name: Given(value=value, origin=Origin(source=Source.ENVIRONMENT, name=name)) for name, value in values.items()
     }
+
+
+def service_variables() -> list[str]:
+    """The variables of our prefix that Kubernetes has made of Services; they are no settings of ours."""
+    return sorted(
+        name
+        for name, value in os.environ.items()
+        if name.startswith(PREFIX) and is_service_variable(name.removeprefix(PREFIX), value)
+    )
 
 
 def config_file(config: Path | None) -> Path | None:

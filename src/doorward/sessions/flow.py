@@ -9,7 +9,7 @@ from typing import overload
 
 from doorward.accounts.model import Account, Owner
 from doorward.audit.model import Actor
-from doorward.deployment import Deployment
+from doorward.deployment import Deployment, Incident
 from doorward.errors import (
     InvalidToken,
     NotAuthenticated,
@@ -19,13 +19,16 @@ from doorward.errors import (
     Unavailable,
 )
 from doorward.principal import Principal
+from doorward.revocation.model import Kind
 from doorward.secret import Secret
+from doorward.seldom import Seldom
 from doorward.sessions.cache import remembered_session
 from doorward.sessions.model import (
     EndReason,
     FullSighting,
     Session,
     Sighting,
+    reason_of,
 )
 from doorward.sessions.recognition import recognise_handle, recognise_token
 from doorward.sessions.rules import decide_standing, is_held, is_revoked, is_sighting_due
@@ -33,6 +36,7 @@ from doorward.tokens.desk import Verified
 from doorward.wire.handle import parse_handle
 
 _log = logging.getLogger(__name__)
+_seldom = Seldom(_log)
 
 _ASK_AGAIN_AFTER = timedelta(seconds=5)
 
@@ -98,10 +102,13 @@ async def end_revived(deployment: Deployment, session: Session) -> None:
     seen = await deployment.store.session(session.key)
     if seen.session is None or not is_revoked(seen.session, deployment.live):
         return
-    ending = deployment.ending(EndReason.ADMIN, Actor(name="housekeeping"))
+    live = deployment.live
+    entry = live.get(Kind.SESSION, session.id) or live.get(Kind.ACCOUNT, session.account)
+    ending = deployment.ending(reason_of(entry) or EndReason.ADMIN, Actor(name="housekeeping"))
     ended = await deployment.store.end_session(session.id, ending)
     if ended is not None:
         deployment.live.merge(ended.revocations)
+        deployment.count(Incident.SESSION_REVIVED)
         _log.error("the store has lost writes: session %s had ended, and is ended again", session.id)
 
 
@@ -111,7 +118,7 @@ async def _touch(deployment: Deployment, session: Session, *, idle: timedelta) -
 
     def failed(error: Unavailable) -> None:
         # The session has been read and stands: a disk that is full signs nobody out.
-        _log.warning("the use of session %s is not noted: %s", session.id, error.detail)
+        _seldom.warning("the use of session %s is not noted: %s", session.id, error.detail)
 
     await deployment.background.run(write, failed=failed)
 
@@ -189,7 +196,9 @@ async def acknowledge(deployment: Deployment, session_id: str, generation: int) 
         desk.note_acknowledged(session_id, generation)
 
     def failed(error: Unavailable) -> None:
-        _log.warning("generation %s of session %s is not noted as seen yet: %s", generation, session_id, error.detail)
+        _seldom.warning(
+            "generation %s of session %s is not noted as seen yet: %s", generation, session_id, error.detail
+        )
 
     await deployment.background.run(write, failed=failed)
 

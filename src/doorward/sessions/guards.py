@@ -76,6 +76,11 @@ class Guards:
     def __len__(self) -> int:
         return sum(map(len, self._by_session.values()))
 
+    @property
+    def accounts(self) -> frozenset[str]:
+        """Whose connections are open."""
+        return frozenset(self._by_account)
+
     async def begin(self, principal: Principal, demands: Demands) -> Guard:
         """Watch a connection, once the store has said that its session stands.  ``end`` it in any case.
 
@@ -123,8 +128,12 @@ class Guards:
 
     def _finish(self, guard: Guard, why: DoorwardError) -> None:
         self.end(guard)
-        if not guard.over.done():
-            guard.over.set_result(why)
+        loop = guard.over.get_loop()
+        if loop is _running_loop():
+            _settle(guard.over, why)
+        elif not loop.is_closed():
+            # An application's tests may call from a loop of their own.
+            loop.call_soon_threadsafe(_settle, guard.over, why)
 
     # What is told
 
@@ -140,6 +149,9 @@ class Guards:
                     for guard in self._all():
                         if guard.principal.carrier == "token":
                             self._finish(guard, InvalidToken("a signing key has been revoked"))
+                        else:
+                            # Everybody's sessions may have ended with it, without an entry for each.
+                            self._doubt([guard])
                 case Kind.TOKEN:
                     pass  # the session is what is followed
 
@@ -222,3 +234,15 @@ def _remove(index: dict[str, set[Guard]], name: str, guard: Guard) -> None:
     of_one.discard(guard)
     if not of_one:
         index.pop(name, None)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _settle(over: asyncio.Future[DoorwardError], why: DoorwardError) -> None:
+    if not over.done():
+        over.set_result(why)

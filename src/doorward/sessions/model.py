@@ -195,12 +195,33 @@ class Ending:
     remember_for: timedelta
 
 
+def reason_of(entry: Revocation | None) -> EndReason | None:
+    """Why what an entry names has ended; None where it does not say so in a word that we know."""
+    try:
+        return None if entry is None or entry.reason is None else EndReason(entry.reason)
+    except ValueError:
+        return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """What was ended, and what the live set must learn of it."""
 
     sessions: tuple[Session, ...] = ()
     revocations: tuple[Revocation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A part of the sessions of all accounts has been gone through.
+
+    Args:
+        ended: how many of them have ended.
+        after: where the next step begins, or None where this was the last.
+    """
+
+    ended: int
+    after: str | None
 
 
 def ended(session: Session, *, at: datetime, reason: EndReason) -> Session:

@@ -180,7 +180,7 @@ async def _start(
 def _before_password(deployment: Deployment, email: str, origin: Origin) -> Email | None:
     """Count an attempt; what was typed, or None where it can be nobody's.  Raises RateLimited."""
     typed = _typed_email(email)
-    deployment.limits.before_sign_in(origin.ip, typed.key if typed else email)
+    deployment.limits.before_sign_in(origin, typed.key if typed else email)
     return typed
 
 

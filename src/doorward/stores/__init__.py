@@ -14,6 +14,7 @@ from doorward.secret import Secret
 if TYPE_CHECKING:
     from doorward.stores.sql.migrations import Migration
     from doorward.stores.sql.runners import Runner
+    from doorward.stores.sql.store import SqlStore
 
 
 def open_store(
@@ -60,7 +61,16 @@ def open_store(
 
     from doorward.stores.sql.sqlite import sqlite_store
 
-    return sqlite_store(place, clock=clock or system_clock, blocking=blocking)
+    return _noting(sqlite_store(place, clock=clock or system_clock, blocking=blocking), database_url)
+
+
+def _noting(store: SqlStore, database_url: str) -> SqlStore:
+    """A store that notes beside its file how far it has come; one on a server has no file."""
+    if not is_postgres(database_url):
+        from doorward.stores.sql.note_beside import NoteBeside
+
+        store.note = NoteBeside(Path(_sqlite_file(database_url)).absolute())
+    return store
 
 
 def _cached(
@@ -77,7 +87,8 @@ def _cached(
         raise ConfigurationError([_NOTHING_TO_CACHE])
     from doorward.stores.memcached import CachedSqlStore
 
-    return CachedSqlStore(_runner(database_url, clock=clock), Servers(addresses), knowledge)
+    store = CachedSqlStore(_runner(database_url, clock=clock), Servers(addresses), knowledge)
+    return _noting(store, database_url)
 
 
 def _with_redis(
@@ -91,7 +102,9 @@ def _with_redis(
         raise ConfigurationError([_CACHE_BEFORE_REDIS])
     runner = _runner(database_url, clock=clock, blocking=blocking)
     # PostgreSQL tells inside the commit, which nobody can die after without having told.
-    return redis_store(runner, redis_url, clock=clock, blocking=blocking, announces=not is_postgres(database_url))
+    announces = not is_postgres(database_url)
+    store = redis_store(runner, redis_url, clock=clock, blocking=blocking, announces=announces)
+    return _noting(store, database_url)
 
 
 def _runner(database_url: str, *, clock: Clock | None, blocking: bool = False) -> Runner:

@@ -146,7 +146,9 @@ class CachedSqlStore(SqlStore):
 
     def _name(self, knowledge: Knowledge, key: int) -> bytes:
         """Under which name a session is kept: other for each database, each secret and each shape of an entry."""
-        about = f"name {_SHAPE} {self.identity} {key}"
+        # A revoked key may mean that everybody's sessions have ended: what was kept before has another name.
+        revoked = " ".join(sorted(knowledge.live.keys))
+        about = f"name {_SHAPE} {self.identity} {key} {revoked}"
         return b"doorward:" + hmac.digest(knowledge.keyring.cache_key, about.encode(), sha256)[:16].hex().encode()
 
 

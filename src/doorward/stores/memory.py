@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from doorward.accounts.hook import SignUpStep, run_step
 from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Action, Actor, AuditEvent
 from doorward.clocks import system_clock
@@ -31,6 +32,8 @@ from doorward.sessions.model import (
     Session,
     Sighting,
     Started,
+    Step,
+    ended,
 )
 from doorward.sessions.rules import decide_idle_expiry, decide_standing, goes_on
 from doorward.stores import records
@@ -55,10 +58,12 @@ class MemoryStore:
 
     # Accounts
 
-    async def create_account(self, account: Account, *, actor: Actor) -> bool:
+    async def create_account(self, account: Account, *, actor: Actor, step: SignUpStep | None = None) -> bool:
         with self._lock:
             if account.email_key in self._tables.emails:
                 return False
+            if step is not None:
+                run_step(step, None)
             self._tables.accounts[account.id] = account
             self._tables.emails[account.email_key] = account.id
             self._tables.write(records.account_created(account, actor), at=self._clock())
@@ -232,6 +237,14 @@ class MemoryStore:
             over = tables.end(live, ending, at=now).sessions
             return Ended(sessions=over, revocations=tables.revoke_before(raised, ending, at=now))
 
+    async def end_begun_before(self, instant: datetime, ending: Ending, *, after: str | None, limit: int) -> Step:  # noqa: ARG002 -- one step is enough
+        with self._lock:
+            now, tables = self._clock(), self._tables
+            begun = [row for row in tables.sessions.values() if row.created_at <= instant]
+            over = [row for row in begun if row.ended_at is None and row.leaves_at > now]
+            tables.put(ended(row, at=now, reason=ending.reason) for row in over)
+            return Step(ended=len(over), after=None)
+
     async def reserve_numbers(self, count: int) -> int:
         with self._lock:
             first = self._tables.numbers
@@ -363,10 +376,10 @@ class MemoryStore:
             return self._tables.secret_check
 
     async def remove_expired(
-        self, *, session_retention: timedelta, audit_retention: timedelta, batch: int = 500
+        self, *, session_retention: timedelta, audit_retention: timedelta, until: datetime, batch: int = 500
     ) -> Removed:
         with self._lock:
-            now, tables = self._clock(), self._tables
+            now, tables = min(self._clock(), until), self._tables
             cutoff = now - session_retention
             sessions = [row for row in tables.sessions.values() if _over_since(row) <= cutoff][:batch]
             keys = [kid for kid, key in tables.keys.items() if key.retired_at and key.retired_at <= cutoff][:batch]

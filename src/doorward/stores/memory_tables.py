@@ -12,7 +12,7 @@ from datetime import datetime
 from doorward.accounts.model import Account
 from doorward.audit.model import Actor, AuditEvent
 from doorward.keys.model import StoredKey
-from doorward.revocation.model import LiveSet, Revocation
+from doorward.revocation.model import Kind, LiveSet, Revocation
 from doorward.sessions.model import Ended, Ending, FullSighting, Session, Sighting, ended
 from doorward.sessions.rules import decide_standing
 from doorward.stores import records
@@ -104,12 +104,18 @@ class Tables:
     def end_again(self, lost: Iterable[Revocation], ending: Ending, *, at: datetime) -> Ended:
         """End what stands though an entry names it, each revoked by its own entry; raise versions to the entries'."""
         live = LiveSet(lost)
+        standing = self.live(self.sessions.values(), at=at)
         named = [
             row
-            for row in self.live(self.sessions.values(), at=at)
+            for row in sorted(standing, key=lambda row: (row.created_at, row.id))
             if live.revokes(session=row.id, account=row.account, version=row.account_version, token="")
         ]
-        over = self.end_each(named, ending, at=at)
+        over = Ended()
+        for row in named:
+            entry = live.get(Kind.SESSION, row.id) or live.get(Kind.ACCOUNT, row.account)
+            why = ending if entry is None else records.as_it_was(ending, entry)
+            one = self.end_each([row], why, at=at)
+            over = Ended(sessions=over.sessions + one.sessions, revocations=over.revocations + one.revocations)
         for account_id, version in live.accounts.items():
             account = self.accounts.get(account_id)
             if account is not None:

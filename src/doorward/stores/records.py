@@ -12,7 +12,7 @@ from datetime import datetime
 from doorward.accounts.model import Account, AccountChange
 from doorward.audit.model import Action, Actor, AuditEvent
 from doorward.revocation.model import Kind, Revocation
-from doorward.sessions.model import Ended, Ending, EndReason, Session
+from doorward.sessions.model import Ended, Ending, EndReason, Session, reason_of
 from doorward.verifiers.model import StoredVerifier
 
 
@@ -23,7 +23,13 @@ def ended_sessions(sessions: Iterable[Session], ending: Ending, *, at: datetime)
     return Ended(
         sessions=in_order,
         revocations=tuple(
-            Revocation(kind=Kind.SESSION, id=session.id, dies_at=at + ending.remember_for) for session in in_order
+            Revocation(
+                kind=Kind.SESSION,
+                id=session.id,
+                dies_at=at + ending.remember_for,
+                reason=session.ended_reason or ending.reason,
+            )
+            for session in in_order
         ),
     )
 
@@ -43,7 +49,8 @@ def dated(seen: Session, to: Session, *, at: datetime) -> Session:
 
 def account_revoked(account: Account, ending: Ending, *, at: datetime) -> Revocation:
     """The entry by which everything issued under an earlier version of the account stops being accepted."""
-    return Revocation(kind=Kind.ACCOUNT, id=account.id, value=account.version, dies_at=at + ending.remember_for)
+    dies_at = at + ending.remember_for
+    return Revocation(kind=Kind.ACCOUNT, id=account.id, value=account.version, dies_at=dies_at, reason=ending.reason)
 
 
 def is_account_entry_enough(keep: Session | None, new_secret_hash: bytes | None) -> bool:
@@ -53,6 +60,11 @@ def is_account_entry_enough(keep: Session | None, new_secret_hash: bytes | None)
     whoever remembers the old handle must forget it.
     """
     return keep is None or new_secret_hash is not None
+
+
+def as_it_was(ending: Ending, entry: Revocation) -> Ending:
+    """How what an entry names ends once more: for the reason for which it really ended, where that is known."""
+    return because(ending, reason_of(entry) or ending.reason)
 
 
 def because(ending: Ending, reason: EndReason) -> Ending:

@@ -26,6 +26,10 @@ class FakeClock:
         """The clock that nobody steps and that does not go back, in seconds (``Doorward(ticks=…)``)."""
         return self._ticks
 
+    def step(self, by: timedelta) -> None:
+        """Set the clock forward or back, while no time passes."""
+        self._now += by
+
     def move(self, by: timedelta) -> None:
         """Let time pass; a negative duration sets the clock back."""
         self._now += by

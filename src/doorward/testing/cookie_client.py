@@ -239,18 +239,28 @@ class CookieClient:
             "server": (self._url.hostname, self._url.port),
         }
         arrived: list[Any] = []
+        to_come = [{"type": "http.request", "body": body, "more_body": False}]
+        answered = asyncio.Event()
 
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
+            if to_come:
+                return to_come.pop()
+            # As from a server: then nothing until the client disconnects, which this one does once it has the answer.
+            await answered.wait()
+            return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
             arrived.append(message)
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                answered.set()
 
         await app(scope, receive, send)
         start = next(message for message in arrived if message["type"] == "http.response.start")
         return Answer(
             status=start["status"],
-            headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in start["headers"]),
+            headers=tuple(
+                (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in start["headers"]
+            ),
             body=b"".join(each.get("body", b"") for each in arrived if each["type"] == "http.response.body"),
         )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -70,9 +71,7 @@ def _leave(auth: Doorward) -> None:
         return
     watching, auth._watching = auth._watching, None  # noqa: SLF001 -- what it waits for may be gone with its loop
     if watching is not None:
-        # With a loop that is closed its tasks are over as well.
-        with suppress(RuntimeError):
-            watching.cancel()
+        watching.cancel()
     # The rest waits for nothing.
     run_blocking(auth.close())
 
@@ -96,6 +95,8 @@ async def login_as(
         carrier: how the session travels, if not by the strategy's default.
         prefix: where Doorward is mounted.
     """
+    if not auth.is_blocking:
+        _need_event_loop()
     await auth.open()
     account = await _account(auth, email)
     if roles is not None and set(roles) != set(account.roles):
@@ -107,8 +108,19 @@ async def login_as(
     issuer = auth.options.issuer
     visitor = Visitor(app, base_url=issuer, clock=auth.deployment.clock)
     visitor.account_id, visitor.refresh_path = account.id, f"{prefix}/v1/token"
-    visitor.hold(signed_in.credentials, https=issuer.startswith("https:"))
+    https, cookie_prefix = issuer.startswith("https:"), auth.options.cookie_prefix
+    visitor.hold(signed_in.credentials, https=https, cookie_prefix=cookie_prefix)
     return visitor
+
+
+def _need_event_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "This application is asynchronous: await login_as(...) in an asynchronous test, or, inside"
+            " `with TestClient(app) as client:`, call client.portal.call(login_as)."
+        ) from None
 
 
 async def _account(auth: Doorward, email: str) -> Account:

@@ -7,7 +7,9 @@ from typing import Any, Self
 
 from doorward.sessions.model import Credentials
 from doorward.testing.cookie_client import Answer, CookieClient
-from doorward.wire.cookies import REFRESH_COOKIE, SESSION_COOKIE
+from doorward.wire.cookies import DEFAULT_PREFIX, REFRESH_COOKIE, SESSION_COOKIE
+
+_OVER_HTTPS = "__Host-"
 
 
 class InFlight:
@@ -70,10 +72,16 @@ class Visitor(UnreliableClient):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What another client sends to make requests as this visitor: a framework's own test client, say."""
+        """What another client sends to make requests as this visitor: a framework's own test client, say.
+
+        Cookies go with the names that they have over HTTPS and those that they have over HTTP, since the other client's
+        address may be either; and with what a browser sends from a page of the application.
+        """
         if self.access_token is not None:
             return {"Authorization": f"Bearer {self.access_token}"}
-        return {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
+        values = {name.removeprefix(_OVER_HTTPS): value for name, value in self.cookies.items()}
+        cookies = [f"{prefix}{name}={value}" for name, value in values.items() for prefix in ("", _OVER_HTTPS)]
+        return {"Cookie": "; ".join(cookies), "Sec-Fetch-Site": "same-origin"}
 
     async def request(
         self, method: str, path: str, *, bearer: str | None = None, keep_cookies: bool = True, **options: Any
@@ -99,14 +107,14 @@ class Visitor(UnreliableClient):
             self.access_token = body["access_token"]
             self.refresh_token = body.get("refresh_token", self.refresh_token)
 
-    def hold(self, credentials: Credentials, *, https: bool) -> None:
+    def hold(self, credentials: Credentials, *, https: bool, cookie_prefix: str = DEFAULT_PREFIX) -> None:
         """Keep what signing in has handed out, as if it had come by HTTP."""
         if credentials.access_token is not None:
             self.access_token = credentials.access_token.text.reveal()
         if credentials.handle is not None:
-            self.plant(SESSION_COOKIE.name_on(https=https), credentials.handle.reveal())
+            self.plant(SESSION_COOKIE.name_on(prefix=cookie_prefix, https=https), credentials.handle.reveal())
         elif credentials.refresh_token is not None and credentials.csrf_token is not None:
-            self.plant(REFRESH_COOKIE.name_on(https=https), credentials.refresh_token.reveal())
+            self.plant(REFRESH_COOKIE.name_on(prefix=cookie_prefix, https=https), credentials.refresh_token.reveal())
         elif credentials.refresh_token is not None:
             self.refresh_token = credentials.refresh_token.reveal()
         self.csrf_token = credentials.csrf_token

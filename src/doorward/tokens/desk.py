@@ -114,13 +114,14 @@ class TokenDesk:
         # After the keys: a thread that is verifying with the old ones right now remembers nothing.
         self.remembered.forget_all()
 
-    def drop(self, revoked: Collection[str]) -> None:
-        """Neither sign nor verify with these keys any more, whatever takes their place."""
+    def drop(self, revoked: Collection[str]) -> bool:
+        """Neither sign nor verify with these keys any more, whatever takes their place.  Whether there were any."""
         keys = self._verifier.keys
         if keys.keys().isdisjoint(revoked):
-            return
+            return False
         left = {kid: key for kid, key in keys.items() if kid not in revoked}
         self.take_keys(None if self._signing is None or self._signing.kid in revoked else self._signing, left)
+        return True
 
     def issue(self, session: Session, account: Owner, *, now: datetime) -> IssuedToken:
         """Mint an access token for a session.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from doorward.errors import ConfigurationError, Problem
+from doorward.option_values import read_duration, read_number, read_text, read_values
 from doorward.secret import Secret
 from doorward.tokens.access import CLOCK_SKEW
 
@@ -20,6 +21,16 @@ WhenCold = Literal["wait", "refuse"]
 """Whether ``start`` waits until the issuer has answered.  Before it has, every token is refused with `NotFresh`."""
 
 CREDENTIAL_VARIABLE = "DOORWARD_VERIFIER_CREDENTIAL"
+
+_READERS = {
+    "issuer": read_text,
+    "audience": read_text,
+    "max_staleness": read_duration,
+    "start_within": read_duration,
+    "introspect_within": read_duration,
+    "clock_skew": read_duration,
+    "tokens_remembered": read_number,
+}
 
 _LEAST_STALENESS, _MOST_STALENESS = timedelta(seconds=1), timedelta(minutes=5)
 _MOST_SKEW = timedelta(minutes=5)
@@ -64,6 +75,20 @@ class VerifierOptions:
         problems = [*_issuer_problems(self), *_knowledge_problems(self), *_range_problems(self)]
         if problems:
             raise ConfigurationError(problems)
+
+
+def checked_options(**given: Any) -> VerifierOptions:
+    """The options that a caller gives by name; durations may be whole seconds.
+
+    Raises:
+        ConfigurationError: a value has the wrong type or cannot be honoured; every problem at once.
+    """
+    read, problems = read_values(given, readers=_READERS)
+    if problems:
+        raise ConfigurationError(problems)
+    options = VerifierOptions(**read)
+    options.check()
+    return options
 
 
 def _issuer_problems(options: VerifierOptions) -> list[Problem]:

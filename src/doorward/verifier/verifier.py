@@ -24,7 +24,7 @@ from doorward.revocation.freshness import Ticks, boot_seconds
 from doorward.secret import Secret
 from doorward.tokens.access import CLOCK_SKEW, AccessTokenVerifier, principal_of
 from doorward.tokens.compact import parse_compact
-from doorward.verifier.options import CREDENTIAL_VARIABLE, OnStale, VerifierOptions, WhenCold
+from doorward.verifier.options import CREDENTIAL_VARIABLE, OnStale, WhenCold, checked_options
 from doorward.verifier.remembered import Remembered
 from doorward.verifier.replica import Replica, State, Topic
 from doorward.verifier.reports import Reports
@@ -110,7 +110,7 @@ class Verifier:
         clock: Clock | None = None,
         ticks: Ticks = boot_seconds,
     ) -> None:
-        self.options = VerifierOptions(
+        self.options = checked_options(
             issuer=issuer,
             audience=audience,
             credential=_credential(credential, wanted=not insecure_without_revocations),
@@ -125,12 +125,13 @@ class Verifier:
             insecure_http=insecure_http,
             insecure_without_revocations=insecure_without_revocations,
         )
-        self.options.check()
         self._clock = clock or system_clock
         self._seconds = seconds_of(clock)
         self._ticks = ticks
         self._reports = Reports()
-        self._access = AccessTokenVerifier(issuer=issuer, audience=audience, keys={}, clock_skew=clock_skew)
+        self._access = AccessTokenVerifier(
+            issuer=issuer, audience=audience, keys={}, clock_skew=self.options.clock_skew
+        )
         self._remembered: Memory[Remembered] = Memory(tokens_remembered)
         self._always_fresh_enough = on_stale == "allow"
         self._hits = self._misses = 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 from doorward.doorward import Doorward
 from doorward.errors import ConfigurationError, DoorwardError, Problem
@@ -49,6 +50,12 @@ __all__ = [
 
 _HTTP_OF = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_TURNS = 6
+"""Turns of the event loop after which the end of a connection is known that has arrived together with its request.
+
+It is read one turn after the request, announced a turn later, and wakes whoever receives in two more.
+"""
 
 TAKEN_WITHIN = timedelta(seconds=15)
 """How long a client may take for the next part of a stream before the connection is dropped."""
@@ -107,7 +114,7 @@ class DoorwardApp:
         body = b"" if scope["method"] in _BODILESS else await read_body(scope, receive)
         if body is None:
             return  # the client has gone
-        request = request_of(scope, body)
+        request = request_of(scope, body, has_left=partial(has_left, receive))
         response = await self.api.answer(request)
         if response.stream is None:
             await send_response(response, send, head=request.method == "HEAD")
@@ -115,7 +122,7 @@ class DoorwardApp:
             await send_stream(response, response.stream, receive, send)
 
 
-def request_of(scope: Scope, body: bytes = b"") -> Request:
+def request_of(scope: Scope, body: bytes = b"", *, has_left: Callable[[], Awaitable[bool]] | None = None) -> Request:
     """The request that an ASGI scope tells of, its path below the place where the application is mounted.
 
     A websocket's handshake counts as a call that changes something: pages may open one to anywhere, with cookies.
@@ -129,7 +136,22 @@ def request_of(scope: Scope, body: bytes = b"") -> Request:
         body=body,
         client=client[0] if client else None,
         scheme=_HTTP_OF.get(scope.get("scheme", "http"), "http"),
+        has_left=has_left,
     )
+
+
+async def has_left(receive: Receive) -> bool:
+    """Whether the client has closed its connection, of a request whose body has been read."""
+    receiving = asyncio.ensure_future(receive())
+    try:
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+            if receiving.done():
+                return bool(receiving.result()["type"] == "http.disconnect")
+        return False
+    finally:
+        receiving.cancel()
+        await asyncio.gather(receiving, return_exceptions=True)
 
 
 async def authenticate_scope(auth: Doorward, scope: Scope) -> Principal:
@@ -163,13 +185,21 @@ def path_below_mount(scope: Scope) -> str:
     """The path without the prefix under which the application is mounted.
 
     Decided on ``scope["path"]`` and never on an address put together from headers, which the client writes.  By the
-    ASGI specification the path holds the prefix (``root_path``); where a server has taken it off already, it stays.
+    ASGI specification the path holds the prefix (``root_path``).  Where a proxy has removed the outer part of the
+    prefix, the path holds the inner part alone: a framework that mounts us says in ``app_root_path`` which is which.
+    Where the server has removed all of it, the path stays as it is.
     """
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
-    if root and path.startswith(root) and path[len(root) : len(root) + 1] in {"/", ""}:
-        path = path[len(root) :]
-    return path or "/"
+    if (below := _below(root, path)) is None:
+        inner = root.removeprefix(scope.get("app_root_path", "").rstrip("/"))
+        below = _below(inner, path)
+    return (path if below is None else below) or "/"
+
+
+def _below(root: str, path: str) -> str | None:
+    below = path.removeprefix(root)
+    return below if path.startswith(root) and below[:1] in {"/", ""} else None
 
 
 async def read_body(scope: Scope, receive: Receive) -> bytes | None:

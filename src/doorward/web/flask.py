@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, after_this_request, current_app, redirect, request, url_for
 from werkzeug.local import LocalProxy
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response as AnyResponse
 
 from doorward import doorward
+from doorward.accounts.hook import SignUpHook
 from doorward.assurance import Demand, Demands
 from doorward.blocking import run_blocking
 from doorward.errors import ConfigurationError, DoorwardError, NotAuthenticated
@@ -21,11 +23,13 @@ from doorward.http.message import Header
 from doorward.http.problems import problem_of, status_of
 from doorward.http.server_rendered import NO_HANDLE, sign_in_by_form, sign_out_by_form
 from doorward.http.vary import merge_vary
+from doorward.option_values import NAMES, read_values, unknown_name
 from doorward.options import OptionFields
 from doorward.principal import Principal
 from doorward.secret import Secret
+from doorward.service_variables import is_service_variable
 from doorward.sessions.model import SignedIn
-from doorward.web.configured import NAMES, configured
+from doorward.web.configured import configured
 from doorward.web.flask_refusals import answered
 from doorward.web.wsgi import Mounted, identify, open_here, request_of
 
@@ -52,7 +56,11 @@ class Doorward:
         sign_in_view: the endpoint of a page to sign in on, to which browsers are sent that ask for a page and may not
             have it; None answers everybody with 401.
         secret: as for ``doorward.Doorward``.
+        on_sign_up: as for ``doorward.Doorward``.
         options: the fields of ``Options``.
+
+    Raises:
+        ConfigurationError: an option is unknown or has the wrong type; contradictions are found by ``init_app``.
     """
 
     def __init__(
@@ -62,10 +70,15 @@ class Doorward:
         prefix: str = "/auth",
         sign_in_view: str | None = None,
         secret: Secret | str | Sequence[Secret] | None = None,
+        on_sign_up: SignUpHook | None = None,
         **options: Unpack[OptionFields],
     ) -> None:
         given = {"database": database, "prefix": prefix, "sign_in_view": sign_in_view, "secret": secret, **options}
-        self._given: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        given["on_sign_up"] = on_sign_up
+        unknown = [unknown_name(name, (*_OWN, *NAMES)) for name in options if name not in NAMES]
+        self._given, unreadable = read_values({name: value for name, value in given.items() if value is not None})
+        if unknown or unreadable:
+            raise ConfigurationError([*unknown, *unreadable])
 
     def init_app(self, app: Flask) -> None:
         """Mount the routes, answer errors, and read the app's settings; opens with the first request.
@@ -73,13 +86,17 @@ class Doorward:
         Raises:
             ConfigurationError: the settings cannot be used.
         """
-        said = {name.removeprefix(_PREFIX).lower(): app.config[name] for name in app.config if name.startswith(_PREFIX)}
+        said = {
+            name.removeprefix(_PREFIX).lower(): value
+            for name, value in app.config.items()
+            if name.startswith(_PREFIX) and not is_service_variable(name.removeprefix(_PREFIX), value)
+        }
         values = self._given | said
         if values.get("sign_in_view") is not None and values.get("strategy") != "session":
             raise ConfigurationError([NO_HANDLE])
         auth = configured(values, spelt=lambda name: _PREFIX + name.upper(), known=(*_OWN, *NAMES))
         app.extensions[_EXTENSION] = _Extension(auth=auth, sign_in_view=values.get("sign_in_view"))
-        app.wsgi_app = Mounted(app.wsgi_app, auth, values["prefix"])  # type: ignore[method-assign]  # as Flask says
+        _mount(app, auth, values["prefix"])
         app.register_error_handler(DoorwardError, _answer)
         app.after_request(_vary)
 
@@ -127,6 +144,17 @@ class Doorward:
         _, headers = self.run(lambda auth: sign_out_by_form(auth, here))
         _send_along(headers)
         request.environ[_KNOWN] = (doorward_of(current_app), None, NotAuthenticated())
+
+
+def _mount(app: Flask, auth: doorward.Doorward, prefix: str) -> None:
+    """Answer below the prefix, with the client's address that ProxyFix finds, whichever of the two came first."""
+    before = app.wsgi_app
+    while isinstance(before, ProxyFix) and isinstance(before.app, ProxyFix):
+        before = before.app
+    if isinstance(before, ProxyFix):
+        before.app = Mounted(before.app, auth, prefix)
+    else:
+        app.wsgi_app = Mounted(app.wsgi_app, auth, prefix)  # type: ignore[method-assign]  # as Flask says
 
 
 def doorward_of(app: Flask) -> doorward.Doorward:
@@ -219,13 +247,31 @@ def _named(needs: Sequence[str], kind: str) -> list[str]:
     return [need.removeprefix(kind) for need in needs if need.startswith(kind)]
 
 
-def next_page(default: str = "/") -> str:
-    """Where to go after signing in: what ``next`` in the address says, if that is a page of this site."""
+def next_page(default: str | None = None) -> str:
+    """Where to go after signing in: what ``next`` in the address says, if that is a page of this site.
+
+    Args:
+        default: where to go otherwise; None for the app's own first page, below the prefix that a proxy removes.
+    """
     asked = request.args.get("next", "")
-    parts = urlsplit(asked)
+    if _is_own_page(asked):
+        return asked
+    return default or f"{request.script_root}/" if _is_prefix_harmless() else "/"
+
+
+def _is_prefix_harmless() -> bool:
+    """Whether what ``url_for`` makes leads to no other site.
+
+    It begins with ``SCRIPT_NAME``, which a client can write where no proxy overwrites ``X-Forwarded-Prefix``.
+    """
+    return not request.script_root or _is_own_page(request.script_root)
+
+
+def _is_own_page(address: str) -> bool:
+    """Whether this is a path, which leads to no other site."""
     # Browsers take a backslash for a slash, and drop tabs and line breaks: //evil.example has many spellings.
-    harmless = asked.startswith("/") and not asked.startswith("//") and "\\" not in asked and asked.isprintable()
-    return asked if harmless and not parts.scheme and not parts.netloc else default
+    harmless = address.startswith("/") and not address.startswith("//") and "\\" not in address
+    return harmless and address.isprintable() and not urlsplit(address).netloc
 
 
 def _send_along(headers: Sequence[Header]) -> None:
@@ -247,8 +293,9 @@ def _vary(response: Response) -> Response:
 
 def _answer(error: DoorwardError) -> AnyResponse:
     sign_in_view = _extension_of(current_app).sign_in_view
-    if sign_in_view is not None and status_of(type(error)) == 401 and _wants_a_page():
-        return redirect(url_for(sign_in_view, next=request.full_path.removesuffix("?")), 303)
+    if sign_in_view is not None and status_of(type(error)) == 401 and _wants_a_page() and _is_prefix_harmless():
+        here = request.script_root + request.full_path.removesuffix("?")
+        return redirect(url_for(sign_in_view, next=here), 303)
     answer = problem_of(error, request_of(request.environ))
     return Response(answer.body, answer.status, list(answer.headers))
 

@@ -173,6 +173,7 @@ def _times(reading: Reading) -> dict[str, str]:
 def _entries(revocations: Iterable[Revocation]) -> list[dict[str, Any]]:
     return [
         {"kind": str(each.kind), "id": each.id, "value": each.value, "dies_at": write_instant(each.dies_at)}
+        | ({} if each.reason is None else {"reason": str(each.reason)})
         for each in revocations
     ]
 
@@ -188,6 +189,7 @@ class _Entry(msgspec.Struct, frozen=True):
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST_NAME)]
     value: Annotated[int, msgspec.Meta(ge=0, le=_MAX_INTEGER)]
     dies_at: _Instant
+    reason: Annotated[str, msgspec.Meta(max_length=_LONGEST_NAME)] | None = None
 
 
 class _Entries(msgspec.Struct, frozen=True):
@@ -354,7 +356,7 @@ def _reading(as_of: datetime, now: datetime) -> Reading:
 
 def _known(entries: Iterable[_Entry]) -> tuple[Revocation, ...]:
     return tuple(
-        Revocation(kind=_KINDS[each.kind], id=each.id, value=each.value, dies_at=_utc(each.dies_at))
+        Revocation(kind=_KINDS[each.kind], id=each.id, value=each.value, dies_at=_utc(each.dies_at), reason=each.reason)
         for each in entries
         if each.kind in _KINDS
     )

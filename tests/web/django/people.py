@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.test import Client, override_settings
 
 from doorward.accounts.model import Account
@@ -19,6 +20,15 @@ PASSWORD = "a walrus in seven teapots"
 OWN_PAGE = {"sec-fetch-site": "same-origin"}
 FOREIGN = {"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
 _numbers = count(1)
+
+
+class QuickHasher(PBKDF2PasswordHasher):
+    """Django's own hashing without the work that makes it safe."""
+
+    iterations = 1000
+
+
+QUICK = {"PASSWORD_HASHERS": ["tests.web.django.people.QuickHasher"]}
 
 
 def an_email() -> str:

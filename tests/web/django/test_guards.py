@@ -12,12 +12,13 @@ from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.routing import URLRouter
+from django.contrib.auth import get_user_model
 from django.test import AsyncRequestFactory, RequestFactory
 from django.urls import path
 
 from doorward.accounts.model import Account
 from doorward.audit.model import Actor, Origin
-from doorward.errors import NotAuthenticated
+from doorward.errors import NotAuthenticated, SessionEnded
 from doorward.http.problems import SESSION_OVER
 from doorward.testing.stage import rehearsal
 from doorward.web.django import guards
@@ -206,16 +207,40 @@ async def test_an_unknown_demand_is_refused_where_the_route_is_declared() -> Non
         guard(Consumer.as_asgi(), revocation="imediate")  # type: ignore[arg-type]
 
 
-async def test_a_user_who_may_not_sign_in_is_nobody_to_the_consumer() -> None:
-    account, token, _ = await somebody()
+Users: Any = get_user_model()._default_manager
+
+
+async def deactivated(account: Account) -> None:
+    """By a statement that sends no signal."""
 
     def deactivate() -> None:
-        user: Any = user_of_account(account)
-        user.is_active = False
-        user.save()
+        user_of_account(account)
+        Users.filter(doorward_account__account=account.id).update(is_active=False)
 
     await sync_to_async(deactivate)()
-    assert await Socket(token).opened() == f" {account.id}"
+
+
+async def test_an_inactive_user_opens_no_connection() -> None:
+    account, token, _ = await somebody()
+    await deactivated(account)
+    assert await Socket(token, anonymous=True).opened() == " None"
+    socket = Socket(token)
+    assert await socket.connect() == SESSION_OVER
+    assert socket.heard == []
+    with pytest.raises(SessionEnded):
+        await guarded_stream(
+            AsyncRequestFactory().get("/events", headers={"authorization": f"Bearer {token}"}), _for_ever()
+        )
+
+
+async def test_connections_of_a_user_who_becomes_inactive_are_closed() -> None:
+    account, token, _ = await somebody()
+    socket = Socket(token)
+    await socket.opened()
+    await deactivated(account)
+    await guards.look_at_users(beside())
+    await beside().read_changes()
+    assert await socket.hear() == (SESSION_OVER, "session_ended")
 
 
 async def test_a_token_may_come_in_the_first_message() -> None:
@@ -284,7 +309,7 @@ async def test_what_a_rehearsal_keeps_is_kept_beside_it_too() -> None:
 
 async def test_a_loop_that_is_closed_is_forgotten() -> None:
     gone = asyncio.new_event_loop()
-    guards._of_loops[gone] = deployment()._store, Doorward("memory:", secret="s" * 40)
+    guards._of_loops[gone] = deployment()._store, Doorward("memory:", secret="the secret of a deployment in tests")
     gone.close()
     await Socket().connect()
     assert list(guards._of_loops) == [asyncio.get_running_loop()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import unittest
 from typing import Any
 
 import pytest
@@ -12,11 +13,18 @@ from django.core.checks import run_checks
 from django.core.management import call_command
 from django.test import override_settings
 
-from doorward.web.django.conf import forget
+from doorward.audit.model import Actor
+from doorward.secret import Secret
+from doorward.web.django.conf import forget, run
+from doorward.web.django.models import LinkedAccount
 from tests.docs.blocks import block, run_block, says
-from tests.web.django.people import PASSWORD, a_browser, an_email, configured, forget_guards
+from tests.web.django.people import PASSWORD, QUICK, a_browser, an_email, configured, forget_guards
 
+MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 Users: Any = get_user_model()._default_manager
+
+
+NEW = "an entirely different walrus"
 
 
 def settings_of(page: str) -> dict[str, Any]:
@@ -61,24 +69,37 @@ async def test_the_application_of_the_guide_lets_nobody_connect_who_has_not_sign
     assert sent == [{"type": "websocket.close", "code": 4401, "reason": "not_authenticated"}]
 
 
+def test_the_tests_of_the_guide_pass() -> None:
+    kind = run_block("testing-a-django-project.md", "tests.py").MineTests
+    kind.databases = {"default"}
+    found = unittest.TestResult()
+    with configured(), override_settings(**QUICK):
+        unittest.defaultTestLoader.loadTestsFromTestCase(kind).run(found)
+    assert (found.testsRun, found.errors, found.failures) == (5, [], [])
+
+
 def test_moving_from_djangos_sessions(user: Any) -> None:
     page = "moving-from-django-sessions.md"
     with configured(), override_settings(**settings_of(page)):
         assert complaints() == []
         before = a_browser()
-        before.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-        assert before.get("/").status_code == 200
+        with override_settings(AUTHENTICATION_BACKENDS=[MODEL_BACKEND]):
+            before.force_login(user)
+        assert before_sees(before) == user.email
         call_command(says(page, "manage.py doorward_import_users").split()[1], stdout=io.StringIO())
         browser = a_browser()
         assert browser.post("/sign-in/", {"username": user.email, "password": PASSWORD}).status_code == 302
         assert user.email in browser.get("/mine/").content.decode()
         assert user.email in before_sees(before)
+        run(lambda auth: auth.set_password(LinkedAccount.objects.get(user=user).account, Secret(NEW), actor=Actor()))
+        assert before_sees(before) == ""
+        assert a_browser().post("/sign-in/", {"username": user.email, "password": PASSWORD}).status_code == 200
 
 
 def before_sees(browser: Any) -> str:
     """Whoever Django's own session has signed in stays so."""
     response = browser.get("/admin/", follow=True)
-    return str(response.wsgi_request.user.email)
+    return str(getattr(response.wsgi_request.user, "email", ""))
 
 
 def test_moving_from_simplejwt(user: Any) -> None:

@@ -43,7 +43,21 @@ def test_users_sign_in_with_the_password_that_they_had_and_are_who_they_were() -
     assert out.getvalue() == "Imported 0 users.\n"
 
 
-@pytest.mark.parametrize("made", [make_password(None), ""])
+def test_the_import_says_whom_it_left_out_and_why() -> None:
+    Users.filter(doorward_account=None).delete()
+    inactive, without = a_user(an_email(), is_active=False), Users.create(username="sso", email=an_email())
+    without.set_unusable_password()
+    without.save()
+    out, err = io.StringIO(), io.StringIO()
+    call_command("doorward_import_users", stdout=out, stderr=err)
+    assert out.getvalue() == "Imported 1 users.\nLeft out 1 users who are not active.\n"
+    assert f"{inactive.username}: left out, because the user is not active" in err.getvalue()
+    assert "sso: imported without a password, because the user has none" in err.getvalue()
+    assert not LinkedAccount.objects.filter(user=inactive).exists()
+    Users.filter(pk__in=[inactive.pk, without.pk]).delete()
+
+
+@pytest.mark.parametrize("made", [pytest.param(make_password(None), id="Django's own"), ""])
 def test_a_user_without_a_usable_password_has_an_account_without_one(made: str) -> None:
     Users.filter(doorward_account=None).delete()
     email = an_email()
@@ -61,7 +75,10 @@ def test_a_user_whose_hash_cannot_be_used_is_named_with_the_reason() -> None:
     Users.create(username=email, email=email, password="bcrypt$$2b$12$" + "!" * 53)
     with pytest.raises(CommandError, match="1 users were not imported"):
         call_command("doorward_import_users", stderr=err, stdout=io.StringIO())
-    assert f"{email}: password_hash: This password hash cannot be imported: it is malformed" in err.getvalue()
+    assert (
+        f"{email}: not imported: password_hash: This password hash cannot be imported: it is malformed"
+        in err.getvalue()
+    )
     Users.filter(doorward_account=None).delete()
 
 
@@ -72,5 +89,6 @@ def test_a_user_whose_address_has_an_account_already_is_left_for_somebody_to_dec
     a_user("")
     with pytest.raises(CommandError, match="2 users were not imported"):
         call_command("doorward_import_users", stderr=err, stdout=io.StringIO())
-    assert f"{account.email}: An account with this e-mail address exists" in err.getvalue()
+    assert f"{account.email}: not imported: an account with this e-mail address exists" in err.getvalue()
+    assert "not imported: email: The user has no e-mail address." in err.getvalue()
     Users.filter(doorward_account=None).delete()

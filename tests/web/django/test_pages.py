@@ -81,6 +81,12 @@ def test_a_session_is_remembered_where_djangos_own_would_outlive_the_browser(
     assert session.idle_expires_at - session.created_at == timedelta(hours=hours)
 
 
+def test_a_space_around_the_address_is_no_part_of_it() -> None:
+    account, browser = an_account(), a_browser()
+    form = {"username": f" {account.email} ", "password": PASSWORD, "next": "/mine/"}
+    assert browser.post("/sign-in/", form)["location"] == "/mine/"
+
+
 def test_a_page_that_needs_signing_in_leads_there_and_back() -> None:
     account, browser = an_account(), a_browser()
     asked = browser.get("/mine/")

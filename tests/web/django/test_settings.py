@@ -16,8 +16,10 @@ from django.db import connections
 from django.test import override_settings
 
 from doorward.errors import ConfigurationError
+from doorward.stores.sql.postgres_address import parse_postgres
 from doorward.web.django import conf, tables
-from doorward.web.django.conf import database_of, deployment, run
+from doorward.web.django.conf import deployment, run
+from doorward.web.django.databases import address_of
 from doorward.web.django.management.commands.doorward import Command
 from tests.web.django.people import an_account, configured
 from tests.web.misconfigured import MISCONFIGURED, NOT_TO_BE_ASKED_FOR, WITHOUT_A_SECRET
@@ -120,28 +122,91 @@ POSTGRES = "django.db.backends.postgresql"
             {"ENGINE": POSTGRES, "NAME": "site", "HOST": "db", "OPTIONS": {"sslmode": "require", "pool": True}},
             "postgresql://db/site?sslmode=require",
         ),
+        ({"ENGINE": POSTGRES, "NAME": "site", "HOST": "::1", "PORT": "5433"}, "postgresql://[::1]:5433/site"),
+        ({"ENGINE": POSTGRES, "NAME": "site", "HOST": "[fe80::1]"}, "postgresql://[fe80::1]/site"),
+        ({"ENGINE": POSTGRES, "NAME": "site", "PORT": 5433}, "postgresql:///site?port=5433"),
+        (
+            {"ENGINE": POSTGRES, "NAME": "site", "HOST": "/run/pg", "PORT": "5433"},
+            "postgresql:///site?port=5433&host=%2Frun%2Fpg",
+        ),
+        (
+            {"ENGINE": POSTGRES, "NAME": "site", "HOST": "one,two", "PORT": "5432,5433"},
+            "postgresql:///site?port=5432%2C5433&host=one%2Ctwo",
+        ),
+        (
+            {
+                "ENGINE": POSTGRES,
+                "NAME": "site",
+                "HOST": "db",
+                "CONN_MAX_AGE": 60,
+                "CONN_HEALTH_CHECKS": True,
+                "OPTIONS": {"options": "-c search_path=x", "connect_timeout": 5, "isolation_level": 1},
+            },
+            "postgresql://db/site?options=-c+search_path%3Dx&connect_timeout=5",
+        ),
     ],
 )
 def test_the_address_of_djangos_database_is_known(django: dict[str, Any], address: str) -> None:
-    assert database_of(django) == address
+    assert address_of(django, setting="DOORWARD['DATABASE']") == address
 
 
 def test_a_database_that_doorward_cannot_use_is_refused_without_what_it_says() -> None:
     with pytest.raises(ConfigurationError, match=r"DW103: .*mysql\. Give an address in DOORWARD\['DATABASE'\]") as told:
-        database_of({"ENGINE": "django.db.backends.mysql", "PASSWORD": "hunter2hunter2"})
+        address_of({"ENGINE": "django.db.backends.mysql", "PASSWORD": "hunter2hunter2"}, setting="DOORWARD['DATABASE']")
     assert "hunter2" not in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["passfile", "sslrootcert", "application_name", "target_session_attrs"])
+def test_options_that_both_drivers_know_are_passed_on(name: str) -> None:
+    address = address_of({"ENGINE": POSTGRES, "NAME": "site", "OPTIONS": {name: "/etc/x"}}, setting="")
+    assert parse_postgres(address).options == {name: "/etc/x"}
+
+
+def test_the_places_that_django_has_are_the_places_that_doorward_has() -> None:
+    for host, port, hosts, ports in (
+        ("::1", "5433", ("::1",), (5433,)),
+        ("/run/pg", "5433", ("/run/pg",), (5433,)),
+        ("one,two", "5432,5433", ("one", "two"), (5432, 5433)),
+        ("", "5433", ("localhost",), (5433,)),
+    ):
+        address = parse_postgres(address_of({"ENGINE": POSTGRES, "NAME": "x", "HOST": host, "PORT": port}, setting=""))
+        assert (address.hosts, address.ports) == (hosts, ports)
+
+
+@pytest.mark.parametrize(
+    ("django", "named"),
+    [
+        ({"ENGINE": POSTGRES, "OPTIONS": {"service": "site"}}, "service"),
+        ({"ENGINE": POSTGRES, "NAME": "site", "OPTIONS": {"assume_role": "owner"}}, "assume_role"),
+        ({"ENGINE": POSTGRES, "NAME": "site", "OPTIONS": {"hostaddr": "127.0.0.1"}}, "hostaddr"),
+        ({"ENGINE": POSTGRES, "NAME": "site", "OPTIONS": {"krbsrvname": "x"}}, "krbsrvname"),
+        ({"ENGINE": SQLITE, "NAME": "file:site.db?mode=ro"}, "URI"),
+    ],
+)
+def test_what_cannot_be_translated_is_refused_by_name(
+    django: dict[str, Any], named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections["default"], "settings_dict", django)
+    with override_settings(DOORWARD={}), pytest.raises(ConfigurationError, match=named) as told:
+        deployment()
+    assert "DOORWARD['DATABASE']" in str(told.value)
 
 
 def test_without_an_address_the_tables_are_in_djangos_database_and_migrated_with_it() -> None:
     file = Path(str(connections["default"].settings_dict["NAME"]))
     with override_settings(DOORWARD={"STRATEGY": "session", "INSECURE_FAST_HASHING": True}):
+        before = tables_in(file)
         tables.migrate(using="other")
-        assert "doorward_account" not in tables_in(file)
+        assert tables_in(file) == before
         call_command("migrate", verbosity=0)
         assert {"doorward_account", "doorward_linkedaccount"} <= tables_in(file)
         assert deployment().database == f"sqlite:///{file}"
         account = an_account()
         assert run(lambda auth: auth.account(account.id)) == account
+
+
+def test_the_migrations_lead_to_the_models() -> None:
+    call_command("makemigrations", "doorward", check=True, dry_run=True, verbosity=0)
 
 
 def tables_in(file: Path) -> set[str]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from doorward.errors import ConfigurationError, Problem
-from doorward.ports import Announcements, Clock, Store
+from doorward.ports import Announcements, Clock
 from doorward.stores.redis.address import parse_redis
 from doorward.stores.sql.runners import Runner
 
+if TYPE_CHECKING:
+    from doorward.stores.sql.store import SqlStore
 
-def redis_store(runner: Runner, redis_url: str, *, clock: Clock | None, blocking: bool, announces: bool) -> Store:
+
+def redis_store(runner: Runner, redis_url: str, *, clock: Clock | None, blocking: bool, announces: bool) -> SqlStore:
     """The store with sessions in Redis and everything else in SQL.
 
     Args:

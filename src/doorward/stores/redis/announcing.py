@@ -1,7 +1,8 @@
 """Announcements by Redis' PUBLISH and SUBSCRIBE, where the database has no way of its own to tell.
 
 Told once the transaction that revokes has committed: whoever dies in between has told nothing, and the next read of
-the others finds it.  On a Cluster every node hands on what it is told, so that any of them will do to listen to.
+the others finds it.  On a Cluster every node forwards what is published on it to those that it has a link to, so that
+any of them will do to listen to.  A message may get lost; the next read makes up for it (decision 12).
 """
 
 from __future__ import annotations

@@ -202,11 +202,10 @@ class AsyncRedis:
         await self._client.execute_command("GET", ANYTHING)
 
     async def _until_done(self, work: Callable[[], Any], *, repeats: bool = True) -> Any:
-        if self._client is None:
-            raise RedisUnavailable(detail="the store is not open")
         try:
             async with asyncio.timeout(OPERATION_TIMEOUT.total_seconds()), _Turn(self._free):
                 for attempt in count(1):
+                    _require_open(self._client)
                     try:
                         return await work()
                     except Exception as error:
@@ -307,18 +306,17 @@ class BlockingRedis:
             return self._client.execute_command("EVAL", script.text, 1, call.name, *call.arguments)
 
     def _until_done(self, work: Callable[[], Any], *, repeats: bool = True) -> Any:
-        if self._client is None:
-            raise RedisUnavailable(detail="the store is not open")
         if not self._free.acquire(timeout=POOL_TIMEOUT.total_seconds()):
             raise RedisBusy(detail="all connections to Redis are in use")
         until = time.monotonic() + OPERATION_TIMEOUT.total_seconds()
         try:
             for attempt in count(1):
+                client = _require_open(self._client)
                 try:
                     return work()
                 except Exception as error:
                     if isinstance(error, ReadOnlyError | ConnectionError) and not self._address.cluster:
-                        self._client.connection_pool.disconnect(inuse_connections=False)
+                        client.connection_pool.disconnect(inuse_connections=False)
                     if (
                         attempt == ATTEMPTS
                         or time.monotonic() > until
@@ -333,6 +331,13 @@ class BlockingRedis:
             raise raised from error
         finally:
             self._free.release()
+
+
+def _require_open(client: Any) -> Any:
+    """The client, before each attempt: the store may have been closed since the one before."""
+    if client is None:
+        raise RedisUnavailable(detail="the store is not open")
+    return client
 
 
 def _everywhere(address: RedisAddress) -> dict[str, Any]:

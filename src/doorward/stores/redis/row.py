@@ -253,7 +253,7 @@ def _session(key: int, row: Row, fixed: Fixed) -> Session:
         ended_reason=EndReason(row.ended_reason) if row.ended_reason else None,
         status_index=fixed.status_index,
         label=fixed.label,
-        origin=Origin(ip=fixed.ip, user_agent=fixed.user_agent),
+        origin=Origin.stored(ip=fixed.ip, user_agent=fixed.user_agent),
         methods=_BY_PASSWORD if fixed.methods is None else fixed.methods,
         remembered=row.remembered,
     )

@@ -221,6 +221,20 @@ class RedisSessions:
             moved=next((found.row.session for found in moved if has_new_handle and found.took and found.row), None),
         )
 
+    async def end_below(self, versions: Sequence[tuple[str, int]], *, reason: str, work: str) -> Sequence[Session]:
+        """End the sessions of accounts that stand under an earlier version than these.  Returns those that ended."""
+        named = [self._for(scripts.MEMBERS, index_name(account_id)) for account_id, _ in versions]
+        there = await self._redis.call_each(named)
+        keys = [
+            (int(name, 16), version)
+            for (_, version), (_, found) in zip(versions, there, strict=True)
+            for name in found[::2]
+        ]
+        ends = [self._for(scripts.END, row_name(key), reason, work, version) for key, version in keys]
+        answers = await self._redis.call_each(ends)
+        over = [self._found(key, answer) for (key, _), answer in zip(keys, answers, strict=True)]
+        return [found.row.session for found in over if found.took and found.row is not None]
+
     def _carrying(self, noted: Noted, key: int) -> Call:
         carried = noted.work.carried
         if carried is None:

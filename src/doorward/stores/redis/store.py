@@ -28,9 +28,10 @@ from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Actor, AuditEvent
 from doorward.errors import StoreUnavailable, Unavailable
 from doorward.ports import Clock, Removed, Snapshot
-from doorward.revocation.model import Revocation
+from doorward.revocation.model import Kind, LiveSet, Revocation
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.secret import Secret
+from doorward.seldom import Seldom
 from doorward.sessions.model import (
     AccountMoved,
     Ended,
@@ -41,6 +42,7 @@ from doorward.sessions.model import (
     Session,
     Sighting,
     Started,
+    Step,
 )
 from doorward.sessions.rules import decide_standing
 from doorward.stores import records
@@ -56,9 +58,13 @@ from doorward.stores.sql.standing import LookStanding, Standing
 from doorward.stores.sql.store import SqlStore
 
 _log = logging.getLogger(__name__)
+_seldom = Seldom(_log)
 
 LOOKED_AT_ONCE = 100
 """How many sessions that are revoked are looked at with each reading of the revocations."""
+
+ACCOUNTS_AT_ONCE = 200
+"""How many accounts one step of ending everybody's sessions goes through."""
 
 _ROUNDS = 4
 """How often a session is judged again because its account moved meanwhile."""
@@ -152,7 +158,7 @@ class RedisSessionStore(SqlStore):
         try:
             known = await self._known(found.row)
         except Unavailable as error:
-            _log.warning("session %s is taken as Redis has it: %s", found.row.session.id, error.detail)
+            _seldom.warning("session %s is taken as Redis has it: %s", found.row.session.id, error.detail)
             return judging.sighting_of(found)
         return judging.sighting_of(found) if known.bears(found.row.session) else await self._judged(key, found)
 
@@ -241,6 +247,24 @@ class RedisSessionStore(SqlStore):
         known, works = ended
         return judging.with_known(known, await self._complete_if_possible(works, own=id_))
 
+    async def end_begun_before(
+        self,
+        instant: datetime,  # noqa: ARG002 -- as said below
+        ending: Ending,
+        *,
+        after: str | None,
+        limit: int,
+    ) -> Step:
+        """As in the port, but that sessions end as well which begin while this goes on."""
+        limit = min(limit, ACCOUNTS_AT_ONCE)
+        raised = await self._runner.write(partial(session_work.raise_versions, after=after, limit=limit))
+        over = await self._sessions.end_below(raised, reason=ending.reason, work=judging.new_id())
+        numbers = [each.status_index for each in over if each.status_index is not None]
+        if numbers:
+            lifetime = ending.remember_for
+            await self._runner.write(partial(ended_numbers.write, numbers=numbers, remember_for=lifetime))
+        return Step(ended=len(over), after=raised[-1][0] if len(raised) == limit else None)
+
     async def ended_numbers(self, first: int, count: int) -> Sequence[int]:
         return await self._runner.read(partial(ended_numbers.read, first=first, count=count))
 
@@ -280,7 +304,12 @@ class RedisSessionStore(SqlStore):
 
     async def write_back(self, revocations: Sequence[Revocation], ending: Ending) -> Ended:
         rows = await self._sessions.rows(await self._sessions.live_among(judging.named_in(revocations)))
-        named = [judging.ending_these(row.session.account, [row.session], ending) for row in rows if row is not None]
+        entries = LiveSet(revocations)
+        named = [
+            judging.ending_these(row.session.account, [row.session], records.as_it_was(ending, entry))
+            for row in rows
+            if row is not None and (entry := entries.get(Kind.SESSION, row.session.id)) is not None
+        ]
         works = await self._runner.write(
             partial(session_work.write_back, lost=revocations, named=named, ending=ending, id_=judging.new_id)
         )
@@ -288,17 +317,17 @@ class RedisSessionStore(SqlStore):
         return judging.all_of(over)
 
     async def remove_expired(
-        self, *, session_retention: timedelta, audit_retention: timedelta, batch: int = 500
+        self, *, session_retention: timedelta, audit_retention: timedelta, until: datetime, batch: int = 500
     ) -> Removed:
         """As in the port, but for sessions: those Redis removes by itself, when their time has come."""
         for account_id in sorted({noted.work.account for noted in await self._runner.read(session_work.left_over)}):
             await self._help(account_id)
         removed = await super().remove_expired(
-            session_retention=session_retention, audit_retention=audit_retention, batch=batch
+            session_retention=session_retention, audit_retention=audit_retention, until=until, batch=batch
         )
         if removed.elsewhere:
             return removed
-        numbers = await self._runner.write(partial(ended_numbers.forget, batch=batch))
+        numbers = await self._runner.write(partial(ended_numbers.forget, until=until, batch=batch))
         return replace(removed, more=removed.more or numbers == batch)
 
     # Judging

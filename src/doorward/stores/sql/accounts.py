@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import BigInteger, LargeBinary, Update, bindparam, or_, select, update
 
+from doorward.accounts.hook import SignUpStep, run_step
 from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Actor
 from doorward.secret import Secret
@@ -32,12 +33,14 @@ _BY_ID = Prepared(select(*ACCOUNT).where(_account.c.id == bindparam("account_id"
 _BY_EMAIL = Prepared(select(*ACCOUNT).where(_account.c.email_key == bindparam("account_email")), ACCOUNT)
 
 
-def create(tx: Transaction, *, account: Account, actor: Actor) -> bool:
+def create(tx: Transaction, *, account: Account, actor: Actor, step: SignUpStep | None) -> bool:
     statement = tx.insert(_account).values(account_values(account)).on_conflict_do_nothing(index_elements=["email_key"])
     # Of an INSERT not every driver tells how many rows it made.
     if tx.connection.execute(statement.returning(_account.c.id)).one_or_none() is None:
         return False
     trail.write(tx, records.account_created(account, actor))
+    if step is not None:
+        run_step(step, tx.connection)
     return True
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
@@ -18,7 +19,13 @@ def read(tx: Transaction, *, first: int, count: int) -> Sequence[int]:
     return tuple(tx.connection.execute(select(_number.c.number).where(among)).scalars())
 
 
-def forget(tx: Transaction, *, batch: int) -> int:
-    """Remove some of those whose last token is dead."""
-    some = select(_number.c.number).where(_number.c.dies_at <= tx.now).limit(batch)
+def write(tx: Transaction, *, numbers: Iterable[int], remember_for: timedelta) -> None:
+    """Note that the sessions with these numbers have ended."""
+    values = [{"number": number, "dies_at": tx.now + remember_for} for number in sorted(numbers)]
+    tx.connection.execute(tx.insert(_number).on_conflict_do_nothing(), values)
+
+
+def forget(tx: Transaction, *, until: datetime, batch: int) -> int:
+    """Remove some of those whose last token is dead; none because of an instant after ``until``."""
+    some = select(_number.c.number).where(_number.c.dies_at <= min(tx.now, until)).limit(batch)
     return tx.connection.execute(delete(_number).where(_number.c.number.in_(some))).rowcount

@@ -52,19 +52,22 @@ _BEGINNING = -1
 """Before the first session: keys are not negative."""
 
 
-def remove_expired(tx: Transaction, *, session_retention: timedelta, audit_retention: timedelta, batch: int) -> Removed:
+def remove_expired(
+    tx: Transaction, *, session_retention: timedelta, audit_retention: timedelta, until: datetime, batch: int
+) -> Removed:
     after = _take_turn(tx) if tx.is_shared else _BEGINNING
     if after is None:
         return Removed(elsewhere=True)
     session, revocation, key, event = schema.session, schema.revocation, schema.signing_key, schema.audit_event
-    forgotten = tx.now - session_retention
+    now = min(tx.now, until)
+    forgotten = now - session_retention
     over = session.c.ended_at <= forgotten
     if not tx.is_shared:
         over = or_(over, session.c.idle_expires_at <= forgotten)
     removed = [
         _remove(tx, session, over, batch),
-        _remove(tx, revocation, revocation.c.dies_at <= tx.now, batch),
-        _remove(tx, event, event.c.at <= tx.now - audit_retention, batch),
+        _remove(tx, revocation, revocation.c.dies_at <= now, batch),
+        _remove(tx, event, event.c.at <= now - audit_retention, batch),
         _remove(tx, key, key.c.retired_at <= forgotten, batch),
     ]
     sessions, revocations, audit_events, keys = removed

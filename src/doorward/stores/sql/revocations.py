@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from doorward.revocation.model import Revocation
 from doorward.stores.sql import schema
@@ -31,6 +31,10 @@ def write(tx: Transaction, revocations: Sequence[Revocation]) -> None:
         set_={
             "value": later(_revocation.c.value, statement.excluded.value),
             "dies_at": later(_revocation.c.dies_at, statement.excluded.dies_at),
+            "reason": case(
+                (statement.excluded.value > _revocation.c.value, statement.excluded.reason),
+                else_=func.coalesce(_revocation.c.reason, statement.excluded.reason),
+            ),
         },
     )
     # In one order everywhere: two servers that write the same entries back wait for each other, and do not cross.

@@ -38,7 +38,9 @@ def account_of(row: Sequence[Any]) -> Account:
 
 def session_of(row: Sequence[Any]) -> Session:
     *values, ip, user_agent = row
-    return Session(**dict(zip(_SESSION_FIELDS, values, strict=True)), origin=Origin(ip=ip, user_agent=user_agent))
+    return Session(
+        **dict(zip(_SESSION_FIELDS, values, strict=True)), origin=Origin.stored(ip=ip, user_agent=user_agent)
+    )
 
 
 def key_of(row: Sequence[Any]) -> StoredKey:
@@ -59,7 +61,7 @@ def event_of(row: Sequence[Any]) -> AuditEvent:
         id=number,
         at=at,
         action=action,
-        actor=Actor(name=actor, origin=Origin(ip=ip, user_agent=user_agent)),
+        actor=Actor(name=actor, origin=Origin.stored(ip=ip, user_agent=user_agent)),
         account=account,
         session=session,
         detail=detail,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import msgspec
-from sqlalchemy import ColumnElement, delete, insert, select
+from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Action, Actor, AuditEvent, Origin
@@ -20,13 +20,12 @@ from doorward.revocation.model import Kind, Revocation
 from doorward.secret import Secret
 from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session
 from doorward.stores import records
-from doorward.stores.sql import accounts, revocations, schema, trail
+from doorward.stores.sql import accounts, ended_numbers, revocations, schema, trail
 from doorward.stores.sql.transaction import Transaction
 from doorward.wire import base64url
 
-_work, _number, _revocation, _account = (
+_work, _revocation, _account = (
     schema.session_work,
-    schema.ended_number,
     schema.revocation,
     schema.account,
 )
@@ -98,7 +97,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ending(self) -> Ending:
-        actor = Actor(name=self.actor, origin=Origin(ip=self.ip, user_agent=self.user_agent))
+        actor = Actor(name=self.actor, origin=Origin.stored(ip=self.ip, user_agent=self.user_agent))
         return Ending(reason=self.reason, actor=actor, remember_for=timedelta(microseconds=self.remember_for))
 
 
@@ -255,6 +254,16 @@ def end_all(tx: Transaction, *, account_id: str, ending: Ending, id_: str) -> tu
     return Ended(revocations=(entry,)), pending(tx, account_id=account_id)
 
 
+def raise_versions(tx: Transaction, *, after: str | None, limit: int) -> Sequence[tuple[str, int]]:
+    """Raise the versions of the next accounts, so that no session of theirs stands.  Returns them, in order of ids."""
+    some = select(_account.c.id).where(_account.c.id > (after or "")).order_by(_account.c.id).limit(limit)
+    # In one order, as everywhere: servers that change accounts at the same time do not cross.
+    ids = tx.connection.execute(some.with_for_update()).scalars().all()
+    raised = update(_account).where(_account.c.id.in_(ids)).values(version=_account.c.version + 1)
+    found = tx.connection.execute(raised.returning(_account.c.id, _account.c.version))
+    return sorted((row.id, row.version) for row in found)
+
+
 def end_these(tx: Transaction, *, noted: Noted, certain: Sequence[Session]) -> Ended:
     """Note that sessions end.  Returns what is certain of that.
 
@@ -314,7 +323,8 @@ def write_back(
         account = accounts.locked(tx, entry.id) if entry.kind is Kind.ACCOUNT else None
         if account is not None and account.version < entry.value:
             accounts.raise_version(tx, account, to=entry.value)
-            below = msgspec.structs.replace(work_of(account.id, ending, each=True), below=entry.value)
+            below = work_of(account.id, records.as_it_was(ending, entry), each=True)
+            below = msgspec.structs.replace(below, below=entry.value)
             works.append(Noted(id=id_(), work=below))
     note(tx, *works)
     return works
@@ -347,6 +357,5 @@ def _tell(tx: Transaction, work: Work, done: Done, over: Ended) -> None:
     if work.each:
         revocations.write(tx, over.revocations)
     numbers = {session.status_index for session in over.sessions if session.status_index is not None}
-    for number in sorted(numbers):
-        values = {"number": number, "dies_at": tx.now + work.ending.remember_for}
-        tx.connection.execute(tx.insert(_number).values(values).on_conflict_do_nothing())
+    if numbers:
+        ended_numbers.write(tx, numbers=numbers, remember_for=work.ending.remember_for)

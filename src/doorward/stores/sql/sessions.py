@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, bindparam, insert, select, update
+from sqlalchemy import BigInteger, bindparam, func, insert, select, update
 
-from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session, Started
+from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session, Started, Step
 from doorward.stores import records
 from doorward.stores.sql import accounts, live, revocations, schema, trail
 from doorward.stores.sql.live import IDLE_EXPIRES_AT, LAST_SEEN_AT, STANDS
@@ -83,6 +83,18 @@ def end_all(tx: Transaction, *, account_id: str, ending: Ending, keep: str | Non
     entry = records.account_revoked(accounts.raise_version(tx, account), ending, at=tx.now)
     revocations.write(tx, [entry])
     return Ended(sessions=over, revocations=(entry,))
+
+
+def end_begun_before(tx: Transaction, *, instant: datetime, ending: Ending, after: str | None, limit: int) -> Step:
+    begins = -1 if after is None else int(after)
+    walked = select(_session.c.key).where(_session.c.key > begins).order_by(_session.c.key).limit(limit).subquery()
+    many, last = tx.connection.execute(select(func.count(), func.max(walked.c.key))).one()
+    if not many:
+        return Step(ended=0, after=None)
+    among = _session.c.key.between(begins + 1, last) & (_session.c.created_at <= instant)
+    over = update(_session).where(among, live.GOES_ON).values(ended_at=tx.now, ended_reason=ending.reason)
+    ended = tx.connection.execute(over, {"now": tx.now}).rowcount
+    return Step(ended=ended, after=str(last) if many == limit else None)
 
 
 def _end_replaced(tx: Transaction, keys: Sequence[int], ending: Ending) -> Ended:

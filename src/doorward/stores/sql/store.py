@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
+from doorward.accounts.hook import SignUpStep
 from doorward.accounts.model import Account, AccountChange, AccountChanged
 from doorward.audit.model import Action, Actor, AuditEvent
-from doorward.errors import StoreUnavailable
+from doorward.errors import StoreUnavailable, Unavailable
 from doorward.keys.model import StoredKey
 from doorward.ports import Page, Removed, Snapshot
 from doorward.revocation.model import Revocation
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.secret import Secret
-from doorward.sessions.model import AccountMoved, Ended, Ending, FullSighting, NewSession, Session, Sighting, Started
+from doorward.sessions.model import (
+    AccountMoved,
+    Ended,
+    Ending,
+    FullSighting,
+    NewSession,
+    Session,
+    Sighting,
+    Started,
+    Step,
+)
 from doorward.stores.paging import event_before, limit_of
 from doorward.stores.sql import accounts, housekeeping, keys, numbers, restored, rotation, sessions, sightings, trail
 from doorward.stores.sql import revocations as revocation_entries
 from doorward.stores.sql import verifiers as verifier_rows
+from doorward.stores.sql.note_beside import Note, NoteBeside
 from doorward.stores.sql.runners import Runner
 from doorward.stores.sql.transaction import Transaction
 from doorward.verifiers.model import StoredVerifier
+
+_log = logging.getLogger(__name__)
 
 
 class SqlStore:
@@ -35,11 +50,13 @@ class SqlStore:
         self._runner = runner
         self._identity: str | None = None
         self._place: str | None = None
+        self.note: NoteBeside | None = None
+        """Where it is noted how far the database has come, for one that can be put back as a file."""
 
     # Accounts
 
-    async def create_account(self, account: Account, *, actor: Actor) -> bool:
-        return await self._runner.write(partial(accounts.create, account=account, actor=actor))
+    async def create_account(self, account: Account, *, actor: Actor, step: SignUpStep | None = None) -> bool:
+        return await self._runner.write(partial(accounts.create, account=account, actor=actor, step=step))
 
     async def account(self, account_id: str) -> Account | None:
         return await self._runner.look_up(accounts.LookAccount(account_id=account_id))
@@ -118,6 +135,10 @@ class SqlStore:
 
     async def end_sessions(self, account_id: str, ending: Ending, *, keep: str | None = None) -> Ended:
         return await self._runner.write(partial(sessions.end_all, account_id=account_id, ending=ending, keep=keep))
+
+    async def end_begun_before(self, instant: datetime, ending: Ending, *, after: str | None, limit: int) -> Step:
+        statement = partial(sessions.end_begun_before, instant=instant, ending=ending, after=after, limit=limit)
+        return await self._runner.write(statement)
 
     async def reserve_numbers(self, count: int) -> int:
         return await self._runner.write(partial(numbers.reserve, count=count))
@@ -201,12 +222,35 @@ class SqlStore:
         try:
             # Asked again with each reading of the revocations, unless it is not told.
             self._place = await self._runner.look_up(restored.read_place)
-            self._identity = await self._runner.write(partial(restored.settle, place=self._place))
+            await self._settle()
         except BaseException:
             await self._runner.close()
             raise
 
+    async def _settle(self) -> None:
+        noted = None if self.note is None else self.note.read()
+        settled = await self._runner.write(partial(restored.settle, place=self._place, noted=noted))
+        self._identity = settled.identity
+        if settled.was_put_back:
+            _log.error(
+                "the database is not the one that was used before: a backup or a standby has taken its place while no"
+                " server ran. Sessions that had ended and accounts that were disabled since may be back. Read"
+                " docs/guides/after-restoring-a-backup.md, and end all sessions with: doorward sessions end --everybody"
+            )
+        await self._write_note()
+
+    async def _write_note(self) -> None:
+        """Note how far the database has come, for whoever opens it next; what cannot be noted is only not known."""
+        if self.note is None or self._identity is None:
+            return
+        try:
+            newest = await self._runner.look_up(trail.newest)
+            self.note.write(Note(identity=self._identity, newest=newest))
+        except (Unavailable, OSError) as error:
+            _log.debug("how far the database has come is not noted beside it: %s", type(error).__name__)
+
     async def close(self) -> None:
+        await self._write_note()
         await self._runner.close()
 
     async def ping(self) -> None:
@@ -227,13 +271,16 @@ class SqlStore:
         )
 
     async def remove_expired(
-        self, *, session_retention: timedelta, audit_retention: timedelta, batch: int = 500
+        self, *, session_retention: timedelta, audit_retention: timedelta, until: datetime, batch: int = 500
     ) -> Removed:
-        return await self._runner.write(
+        removed = await self._runner.write(
             partial(
                 housekeeping.remove_expired,
                 session_retention=session_retention,
                 audit_retention=audit_retention,
+                until=until,
                 batch=batch,
             )
         )
+        await self._write_note()
+        return removed

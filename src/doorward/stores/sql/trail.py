@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from doorward.audit.model import Action, AuditEvent
 from doorward.stores.sql import schema
@@ -20,6 +20,12 @@ def write(tx: Transaction, *events: AuditEvent) -> None:
     """Write events in the transaction of the change that they tell of."""
     for event in events:
         _WRITE.execute(tx, {**event_values(event), "at": tx.now})
+
+
+def newest(tx: Transaction) -> int:
+    """The number of the newest event; 0 where there is none."""
+    number: int = tx.connection.execute(select(func.coalesce(func.max(_event.c.id), 0))).scalar_one()
+    return number
 
 
 def read(

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from doorward.accounts.hook import HookFailed
 from doorward.accounts.model import AccountChange
 from doorward.audit.model import Action, Origin
 from doorward.ports import Page, Store
@@ -51,6 +52,25 @@ class AccountCases(StoreCase):
         await sign_up(store)
         assert not await store.create_account(an_account(2, email_key=an_account().email_key), actor=SOMEBODY)
         assert await store.account(an_account(2).id) is None
+        assert await actions(store) == [Action.ACCOUNT_CREATED]
+
+    async def test_a_step_runs_once_the_address_is_free_and_what_it_raises_leaves_nothing(self, store: Store) -> None:
+        seen: list[object] = []
+
+        def refuse(connection: object) -> None:
+            seen.append(connection)
+            raise LookupError("no")
+
+        with pytest.raises(HookFailed) as failed:
+            await store.create_account(an_account(), actor=SOMEBODY, step=refuse)
+        assert isinstance(failed.value.error, LookupError)
+        assert await store.account_by_email(an_account().email_key) is None
+        assert await actions(store) == []
+        assert await store.create_account(an_account(), actor=SOMEBODY, step=seen.append)
+        assert len(seen) == 2
+        assert not await store.create_account(
+            an_account(2, email_key=an_account().email_key), actor=SOMEBODY, step=refuse
+        )
         assert await actions(store) == [Action.ACCOUNT_CREATED]
 
     async def test_accounts_are_listed_by_id_page_after_page(self, store: Store) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 TICK = timedelta(microseconds=1)
 REST = timedelta(seconds=30)
+WHENEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""Later than any clock shows: for housekeeping that trusts the store's."""
 POLICY = RefreshPolicy(
     grace=timedelta(seconds=10), rest=REST, window=timedelta(seconds=300), idle=IDLE, idle_remembered=IDLE
 )

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -12,16 +12,21 @@ from doorward.ports import Page, Removed, Store
 from doorward.revocation.model import Kind, Revocation
 from doorward.testing.clock import NOON, FakeClock
 from doorward.testing.factories import IDLE, a_signing_key, an_ending
-from doorward.testing.store_suite.case import TICK, StoreCase, sign_up, start
+from doorward.testing.store_suite.case import TICK, WHENEVER, StoreCase, sign_up, start
 
 KEPT = timedelta(days=2)
 FOR_EVER = timedelta(days=3650)
 
 
 async def remove(
-    store: Store, *, sessions: timedelta = FOR_EVER, audit: timedelta = FOR_EVER, batch: int = 500
+    store: Store,
+    *,
+    sessions: timedelta = FOR_EVER,
+    audit: timedelta = FOR_EVER,
+    until: datetime = WHENEVER,
+    batch: int = 500,
 ) -> Removed:
-    return await store.remove_expired(session_retention=sessions, audit_retention=audit, batch=batch)
+    return await store.remove_expired(session_retention=sessions, audit_retention=audit, until=until, batch=batch)
 
 
 @pytest.mark.anyio
@@ -85,6 +90,24 @@ class HousekeepingCases(StoreCase):
         clock.move(TICK)
         assert (await remove(store, audit=KEPT)).audit_events == 1
         assert list(await store.trail(Page())) == []
+
+    @pytest.mark.parametrize(("until", "removed"), [(-TICK, 0), (timedelta(0), 1), (TICK, 1)])
+    async def test_a_clock_that_jumped_ahead_removes_nothing_after_the_instant_that_is_trusted(
+        self, store: Store, clock: FakeClock, until: timedelta, removed: int
+    ) -> None:
+        await sign_up(store)
+        session = await start(store, idle=timedelta(days=10))
+        await store.end_session(session.id, an_ending())
+        retired = a_signing_key(2, retired_at=NOON)
+        await store.change_keys([], [retired], [])
+        dies_at = NOON + KEPT
+        await store.revoke([Revocation(kind=Kind.TOKEN, id="live", dies_at=dies_at)])
+        clock.step(KEPT + timedelta(hours=1))
+        batch = await remove(store, sessions=KEPT, audit=KEPT, until=dies_at + until)
+        # The end of the session left a revocation of its own, which had died long before.
+        ours = 0 if self.forgets_by_itself else removed
+        assert (batch.sessions, batch.revocations - 1, batch.keys) == (ours, removed, removed)
+        assert bool(batch.audit_events) is bool(removed)
 
     async def test_a_batch_is_bounded_and_says_whether_there_is_more(self, store: Store, clock: FakeClock) -> None:
         await sign_up(store)

@@ -277,6 +277,33 @@ class SessionCases(StoreCase):
         started = await store.start_session(a_new_session(), limit=None, replaces=(), ending=an_ending())
         assert not isinstance(started, Started)
 
+    @pytest.mark.parametrize("limit", [1, 2, 5_000])
+    async def test_sessions_of_all_accounts_that_began_before_an_instant_end_step_by_step(
+        self, store: Store, clock: FakeClock, limit: int
+    ) -> None:
+        for number in (1, 2, 3):
+            await sign_up(store, number)
+        before = [await start(store, number, account=an_account(1 + number % 3).id) for number in range(1, 6)]
+        await store.end_session(before[0].id, an_ending())
+        clock.move(TICK)
+        instant = clock() - TICK
+        later = None if self.forgets_by_itself else await start(store, 6)
+        ended, after = 0, None
+        for _ in range(10):
+            step = await store.end_begun_before(instant, an_ending(EndReason.ADMIN), after=after, limit=limit)
+            ended, after = ended + step.ended, step.after
+            if after is None:
+                break
+        assert (ended, after) == (4, None)
+        reasons = {(await row(store, session)).ended_reason for session in before[1:]}
+        assert reasons == {EndReason.ADMIN}
+        assert (await row(store, before[0])).ended_reason is EndReason.SIGNED_OUT
+        assert later is None or (await row(store, later)).ended_at is None
+        # Nobody's account is closed by that.
+        current = await store.account(an_account(1).id)
+        assert current is not None
+        await start(store, 7, account_version=current.version)
+
     async def _ended_events(self, store: Store, sessions: list[Session]) -> int:
         told = [await actions(store, session=session.id) for session in sessions]
         return sum(events.count(Action.SESSION_ENDED) for events in told)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -13,14 +13,16 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from doorward.blocking import run_blocking
 from doorward.doorward import Doorward
 from doorward.errors import ConfigurationError, Problem
+from doorward.option_values import NAMES
 from doorward.secret import Secret
-from doorward.web.configured import NAMES, configured
+from doorward.web.configured import configured
+from doorward.web.django.databases import address_of
 from doorward.web.wsgi import open_here
 
 T = TypeVar("T")
 
-ROLES = ("staff_role", "superuser_role")
-"""Settings of the adapter alone: the roles that make a user one of the admin's."""
+OWN = ("staff_role", "superuser_role", "make_user")
+"""Settings of the adapter alone: the roles that make a user one of the admin's, and what makes a user."""
 
 _lock = threading.Lock()
 _known: Doorward | None = None
@@ -70,46 +72,27 @@ def run(operation: Callable[[Doorward], Coroutine[Any, Any, T]]) -> T:
 
 def _made() -> Doorward:
     values = given()
-    if "database" not in values:
-        values["database"] = database_of(connections[DEFAULT_DB_ALIAS].settings_dict)
+    translated = shares_database()
+    if translated:
+        django = connections[DEFAULT_DB_ALIAS].settings_dict
+        values["database"] = address_of(django, setting=spelt("database"))
     if "secret" not in values:
         # Whatever is made of it is made for one purpose alone, so it is in nobody's way.
         values["secret"] = [Secret(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
-    return configured(values, spelt=spelt, known=(*NAMES, *ROLES))
+    try:
+        return configured(values, spelt=spelt, known=(*NAMES, *OWN))
+    except ConfigurationError as refused:
+        raise ConfigurationError([_of_django(each) if translated else each for each in refused.problems]) from None
+
+
+def _of_django(problem: Problem) -> Problem:
+    """Where an address is from that the project has written nowhere."""
+    if problem.id != "DW051":
+        return problem
+    remedy = f"{problem.remedy} It is made from DATABASES['default']; another can be given in {spelt('database')}."
+    return replace(problem, remedy=remedy)
 
 
 def shares_database() -> bool:
     """Whether Doorward's tables are in Django's own database."""
     return "database" not in given()
-
-
-def database_of(django: Mapping[str, Any]) -> str:
-    """The address of one of Django's databases.
-
-    Args:
-        django: its entry in ``DATABASES``.
-
-    Raises:
-        ConfigurationError: Doorward keeps nothing in such a database.
-    """
-    engine, name = str(django.get("ENGINE", "")), str(django.get("NAME", ""))
-    if engine.endswith(".sqlite3"):
-        # Django's own tests keep everything in memory.
-        return "memory:" if ":memory:" in name or "mode=memory" in name else f"sqlite:///{name}"
-    if engine.endswith((".postgresql", ".postgis")):
-        return _postgres(django, name)
-    remedy = f"Give an address in {spelt('database')}, such as sqlite:////var/lib/app/doorward.db or postgresql://..."
-    raise ConfigurationError(
-        [Problem(id="DW103", message=f"Doorward keeps nothing in a database of {engine}.", remedy=remedy)]
-    )
-
-
-def _postgres(django: Mapping[str, Any], name: str) -> str:
-    user, password = (quote(str(django.get(part) or ""), safe="") for part in ("USER", "PASSWORD"))
-    host, port = str(django.get("HOST") or ""), str(django.get("PORT") or "")
-    options = {key: str(value) for key, value in django.get("OPTIONS", {}).items() if key.startswith("ssl")}
-    if host.startswith("/"):
-        host, options = "", {"host": host, **options}  # the folder of a socket
-    who = f"{user}:{password}@" if password else f"{user}@" if user else ""
-    query = f"?{urlencode(options)}" if options else ""
-    return f"postgresql://{who}{host}{f':{port}' if port else ''}/{quote(name, safe='')}{query}"

@@ -13,6 +13,7 @@ from doorward.errors import DoorwardError, NotAuthenticated, Unavailable
 from doorward.http.message import seconds_to_wait
 from doorward.http.problems import status_of
 from doorward.principal import Principal
+from doorward.web.django.caller import MiddlewareMissing, look
 
 _CHALLENGE = "Bearer"
 
@@ -38,11 +39,13 @@ class DoorwardAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[AbstractBaseUser, Principal] | None:
         """Who makes the request; None where there is no credential."""
         inner: Any = request._request  # noqa: SLF001 -- Django's, as documented
-        principal: Principal | None = inner.principal
-        if principal is not None:
+        caller = look(inner)
+        if not caller.passed_middleware:
+            raise MiddlewareMissing
+        if caller.principal is not None:
             user = inner.user
-            return (user, principal) if user.is_authenticated else None
-        refusal: DoorwardError | None = inner.doorward_refusal
+            return (user, caller.principal) if user.is_authenticated else None
+        refusal = caller.refusal
         if refusal is None or isinstance(refusal, NotAuthenticated):
             return None
         raise _Refused(refusal)

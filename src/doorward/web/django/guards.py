@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.handlers.asgi import ASGIRequest
-from django.db import close_old_connections
+from django.db import DatabaseError, close_old_connections
 
 from doorward.assurance import Demand, Demands
 from doorward.beside import beside
@@ -27,8 +28,10 @@ from doorward.principal import Principal
 from doorward.secret import Secret
 from doorward.sessions.guards import Guard
 from doorward.web.asgi import App, Message, Receive, Scope, Send
+from doorward.web.django.caller import check, identify
 from doorward.web.django.conf import deployment
 from doorward.web.django.signing_in import BACKEND
+from doorward.web.django.standing import STANDS_FOR_SECONDS, end_inactive, require_active
 from doorward.web.django.users import user_of
 from doorward.web.guard import BareWebSocket, Doorward
 
@@ -40,6 +43,8 @@ SAYS_WHO_WITHIN = timedelta(seconds=15)
 _log = logging.getLogger(__name__)
 _of_loops: dict[asyncio.AbstractEventLoop, tuple[Store, Doorward]] = {}
 """What stands beside the project's deployment in each event loop, and the store of which it was made."""
+_watching: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
+"""The task of each event loop that looks at the users of open connections."""
 
 
 def guard(
@@ -87,17 +92,16 @@ def guard(
         try:
             bearer = await _first_message(receive, send) if token_first else None
             auth = await _deployment_here()
-            found = await _admit(auth, BareWebSocket(scope, receive, send), demands, bearer, anonymous=anonymous)
+            found, user = await _admit(auth, BareWebSocket(scope, receive, send), demands, bearer, anonymous=anonymous)
         except DoorwardError as refusal:
             await _close(send, refusal)
             return
         if found is None:
-            await app({**scope, "doorward.principal": None, "user": AnonymousUser()}, receive, send)
+            await app({**scope, "doorward.principal": None, "user": user}, receive, send)
             return
         between = _Between(receive, send, found.over, is_accepted=token_first)
         closing = asyncio.create_task(between.close_when_over(), name="doorward: close a WebSocket")
         try:
-            user = await sync_to_async(_user)(found.principal)
             await app({**scope, "doorward.principal": found.principal, "user": user}, between.receive, between.send)
         finally:
             auth.release(found)
@@ -122,10 +126,18 @@ async def guarded_stream(
     """For a ``StreamingHttpResponse`` of an asynchronous view; see ``doorward.web.guard.Doorward.guarded_stream``."""
     if not hasattr(request, "scope"):
         raise RuntimeError("WSGI holds up a thread for each stream, and nobody could end it: serve it under ASGI")
+    await sync_to_async(_refuse_inactive)(request)
     # No credential is read from the query, which Django's test client has as text.
     asked = SimpleNamespace(scope={**request.scope, "query_string": b""})
     auth = await _deployment_here()
     return await auth.guarded_stream(asked, source, roles=roles, scopes=scopes, fresh=fresh, revocation=revocation)
+
+
+def _refuse_inactive(request: ASGIRequest) -> None:
+    # What this process has ended, the other one of the event loop may not have heard of yet.
+    refusal = check(identify(request)).refusal
+    if isinstance(refusal, SessionEnded):
+        raise refusal
 
 
 async def _deployment_here() -> Doorward:
@@ -136,34 +148,83 @@ async def _deployment_here() -> Doorward:
     if before is None or before[0] is not store:
         for gone in [each for each in _of_loops if each.is_closed()]:
             del _of_loops[gone]
+            _watching.pop(gone, None)
         _of_loops[loop] = store, beside(other, Doorward)
         if before is not None:
             await before[1].close()
-    return _of_loops[loop][1]
+    auth = _of_loops[loop][1]
+    if loop not in _watching or _watching[loop].done() or before is None or before[1] is not auth:
+        if loop in _watching:
+            _watching[loop].cancel()
+        _watching[loop] = asyncio.create_task(watch_users(auth), name="doorward: watch users")
+    return auth
 
 
 async def _admit(
     auth: Doorward, socket: BareWebSocket, demands: Demands, bearer: Secret | None, *, anonymous: bool
-) -> Guard | None:
+) -> tuple[Guard | None, AbstractBaseUser | AnonymousUser]:
+    """Who may connect, and Django's user.  Raises SessionEnded, too, where that is inactive or deleted."""
     try:
-        return await auth.admit(socket, demands, bearer=bearer)
+        found = await auth.admit(socket, demands, bearer=bearer)
+        try:
+            return found, await sync_to_async(_user)(found.principal)
+        except BaseException:
+            auth.release(found)
+            raise
     except (NotAuthenticated, InvalidToken, SessionEnded):
         if anonymous:
-            return None
+            return None, AnonymousUser()
         raise
 
 
 def _user(principal: Principal) -> AbstractBaseUser | AnonymousUser:
+    with _django_connections():
+        user = user_of(principal, require_active(principal.subject))
+    if user is None:
+        return AnonymousUser()
+    vars(user)["backend"] = BACKEND  # as Django's own authenticate does
+    return user
+
+
+@contextmanager
+def _django_connections() -> Iterator[None]:
     # No request begins or ends here, with which Django would look after its connections.
     close_old_connections()
     try:
-        user = user_of(principal)
+        yield
     finally:
         close_old_connections()
-    if user is None:
-        return AnonymousUser()
-    user.backend = BACKEND  # as Django's own authenticate does
-    return user
+
+
+def _end_inactive(accounts: frozenset[str]) -> None:
+    with _django_connections():
+        end_inactive(accounts)
+
+
+async def watch_users(auth: Doorward) -> None:
+    """End once a second the sessions of whoever holds a connection open and has become inactive.
+
+    One query for all connections of an event loop, and none while there are none: nobody makes a request by which it
+    would be noticed.
+    """
+    knows = True
+    while True:
+        await asyncio.sleep(STANDS_FOR_SECONDS)
+        try:
+            await look_at_users(auth)
+        except (DatabaseError, DoorwardError):
+            if knows:  # said once, and again when it has been better in between
+                _log.warning("it cannot be told whether users with open connections are active", exc_info=True)
+            knows = False
+        else:
+            knows = True
+
+
+async def look_at_users(auth: Doorward) -> None:
+    """End the sessions of those who hold a connection open and have become inactive."""
+    accounts = auth.guards.accounts if auth.is_open else frozenset()
+    if accounts:
+        await sync_to_async(_end_inactive)(accounts)
 
 
 async def _first_message(receive: Receive, send: Send) -> Secret:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from http.cookies import SimpleCookie
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
 
 from doorward.errors import DoorwardError
 from doorward.http.message import LARGEST_BODY, Header, Request, Response
 from doorward.http.problems import problem_of
+from doorward.web.django.test_client import skips_forgery_checks
 
 
 def request_of(request: HttpRequest, *, path: str = "/", body: bytes = b"") -> Request:
@@ -19,11 +21,15 @@ def request_of(request: HttpRequest, *, path: str = "/", body: bytes = b"") -> R
         path: below the place where Doorward's routes are.
         body: where it is needed.
     """
+    headers = {name.lower(): value for name, value in request.headers.items() if value or name != "Content-Length"}
+    if skips_forgery_checks(request) and "origin" not in headers:
+        # Django's test client is no browser, which would say whose page it shows.
+        headers.setdefault("sec-fetch-site", "same-origin")
     return Request(
         method=request.method or "",
         path=path,
         query=request.META.get("QUERY_STRING", ""),
-        headers={name.lower(): value for name, value in request.headers.items() if value or name != "Content-Length"},
+        headers=headers,
         body=body,
         client=request.META.get("REMOTE_ADDR") or None,
         scheme=request.scheme or "http",
@@ -59,5 +65,8 @@ def add_headers(response: HttpResponse, headers: tuple[Header, ...] | list[Heade
         if name == "set-cookie":
             cookies: SimpleCookie = response.cookies
             cookies.load(value)
+        elif name == "vary":
+            # There may be several, and Django keeps one.
+            patch_vary_headers(response, [each.strip() for each in value.split(",")])
         else:
             response[name] = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,18 +12,20 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 
-from doorward.errors import DoorwardError, NotAuthenticated
+from doorward.errors import DoorwardError
 from doorward.http.caller import is_https
 from doorward.http.problems import BUG_STATUS, status_of
-from doorward.principal import Principal
+from doorward.web.django import test_client
+from doorward.web.django.backends import take_over_session
+from doorward.web.django.caller import caller_of, check, identify, look, nobody, vary
+from doorward.web.django.checks import misplaced
 from doorward.web.django.conf import deployment
 from doorward.web.django.messages import add_headers, problem, request_of
-from doorward.web.django.signing_in import BACKEND, sent_along
+from doorward.web.django.signing_in import BACKEND, current, sent_along
 from doorward.web.django.users import user_of
-from doorward.web.wsgi import identify_by
 from doorward.wire.cookies import SESSION_COOKIE
 
-_USER = "_doorward_user"
+_log = logging.getLogger(__name__)
 
 
 class DoorwardMiddleware:
@@ -30,7 +33,8 @@ class DoorwardMiddleware:
 
     ``request.principal`` is the ``Principal``, or None; ``request.doorward_refusal`` is then why.  ``request.user`` and
     ``await request.auser()`` are Django's user of that account, looked up when they are asked for.  Where nobody makes
-    the request, a user that another backend put into Django's session stays.
+    the request, a user that another backend put into Django's session stays.  The answer to a request of which one of
+    these was asked for says so in its ``Vary`` header.
 
     Synchronous and asynchronous, by what it is put before.
 
@@ -43,6 +47,8 @@ class DoorwardMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         deployment()
+        for found in misplaced():
+            _log.error("%s: %s %s", found.id, found.msg, found.hint)
         self._get_response = get_response
         self._is_asynchronous = iscoroutinefunction(get_response)
         if self._is_asynchronous:
@@ -51,18 +57,34 @@ class DoorwardMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self._is_asynchronous:
             return self._asynchronously(request)
-        _identify(request)
-        response: HttpResponseBase = self._get_response(request)
+        _begin(request)
+        here = current.set(request)
+        try:
+            response: HttpResponseBase = self._get_response(request)
+        finally:
+            current.reset(here)
         return _finish(request, response)
 
     async def _asynchronously(self, request: HttpRequest) -> HttpResponseBase:
         if _has_credential(request):
             # Whoever looks into the store waits for it, and must not do so in the event loop.
-            await sync_to_async(_identify)(request)
+            await sync_to_async(_begin)(request, is_asynchronous=True)
         else:
-            _set(request, None, NotAuthenticated())
-        response: HttpResponseBase = await self._get_response(request)
+            nobody(request)
+            _set_user(request)
+        here = current.set(request)
+        try:
+            response: HttpResponseBase = await self._get_response(request)
+        finally:
+            current.reset(here)
         return _finish(request, response)
+
+    def process_view(self, request: HttpRequest, view: Callable[..., Any], *_: Any) -> None:
+        """Ask the database before an asynchronous view begins, which must not wait for it."""
+        caller = identify(request)
+        if not caller.is_checked and iscoroutinefunction(view):
+            caller.keeps_user = False
+            check(caller)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """An error of Doorward's that a view lets through is answered as what it is; a mistake of the project stays."""
@@ -72,24 +94,33 @@ class DoorwardMiddleware:
 
 
 def _has_credential(request: HttpRequest) -> bool:
-    name = SESSION_COOKIE.name_on(https=is_https(deployment(), request_of(request)))
-    return "Authorization" in request.headers or name in request.headers.get("Cookie", "")
-
-
-def _identify(request: HttpRequest) -> None:
-    identified = identify_by(
-        deployment(), request.META, request=lambda: request_of(request), scheme=request.scheme or "http"
+    auth = deployment()
+    name = SESSION_COOKIE.name_on(prefix=auth.options.cookie_prefix, https=is_https(auth, request_of(request)))
+    return (
+        "Authorization" in request.headers
+        or name in request.headers.get("Cookie", "")
+        or test_client.is_from_test_client(request)
     )
-    _set(request, *identified)
 
 
-def _set(request: Any, principal: Principal | None, refusal: DoorwardError | None) -> None:
-    request.principal, request.doorward_refusal = principal, refusal
+def _begin(request: HttpRequest, *, is_asynchronous: bool = False) -> None:
+    caller = identify(request)
+    if is_asynchronous:
+        # What may ask a database is done here, in a thread.
+        caller.keeps_user = False
+        check(caller)
+    _set_user(request)
+
+
+def _set_user(request: Any) -> None:
+    caller = identify(request)
+    caller.passed_middleware = True
     before, abefore = getattr(request, "user", None), getattr(request, "auser", None)
     request.user = SimpleLazyObject(lambda: _user(request, before))
 
     async def auser() -> AbstractBaseUser | AnonymousUser:
-        if request.principal is None and abefore is not None:
+        if (await sync_to_async(look)(request)).principal is None and abefore is not None:
+            await sync_to_async(take_over_session)(request)
             other: AbstractBaseUser | AnonymousUser = await abefore()
             return other
         return await sync_to_async(_user)(request, None)
@@ -98,24 +129,27 @@ def _set(request: Any, principal: Principal | None, refusal: DoorwardError | Non
 
 
 def _user(request: Any, before: Any) -> AbstractBaseUser | AnonymousUser:
-    principal: Principal | None = request.principal
-    if principal is None:
+    caller = look(request)
+    if caller.principal is None:
+        take_over_session(request)
         # As it was found before: an anonymous user, or whom another backend has signed in.
         return before if before is not None else AnonymousUser()
-    if not hasattr(request, _USER):
-        setattr(request, _USER, user_of(principal))
-    user: AbstractBaseUser | None = getattr(request, _USER)
+    user = caller.user = user_of(caller.principal, caller.user)
     if user is None:
         return AnonymousUser()
-    user.backend = BACKEND  # as Django's own authenticate does
+    vars(user)["backend"] = BACKEND  # as Django's own authenticate does
     return user
 
 
 def _finish(request: HttpRequest, response: Any) -> HttpResponseBase:
-    headers = sent_along(request)
-    if headers:
-        add_headers(response, headers)
-        # A page that was answered together with a cookie is nobody else's.
-        response["Cache-Control"] = "no-store"
+    vary(request, response)
+    caller = caller_of(request)
+    if caller is not None:
+        caller.is_answered = True
+        headers = sent_along(request, caller)
+        if headers:
+            add_headers(response, headers)
+            # A page that was answered together with a cookie is nobody else's.
+            response["Cache-Control"] = "no-store"
     answer: HttpResponseBase = response
     return answer

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, load_backend
 from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest
 
 from doorward.accounts.model import Account
-from doorward.errors import ConfigurationError
+from doorward.audit.model import Actor
+from doorward.errors import ConfigurationError, NotFound, NotPermitted, Problem, ValidationFailed
 from doorward.http.caller import all_cookies, check_csrf
 from doorward.http.cookies import cookies_of
-from doorward.http.message import Header
+from doorward.http.message import Header, Request
 from doorward.http.server_rendered import NO_HANDLE, sign_out_by_form
-from doorward.web.django import signals
+from doorward.sessions.model import SignedIn
+from doorward.web.django import signals, test_client
+from doorward.web.django.caller import Caller, MiddlewareMissing, caller_of
 from doorward.web.django.conf import deployment, run
 from doorward.web.django.messages import request_of
 from doorward.web.django.models import LinkedAccount
@@ -24,43 +29,69 @@ BACKEND = "doorward.web.django.backends.DoorwardBackend"
 PROVED = "_doorward_proved"
 """Where a user keeps the account whose password was proved a moment ago."""
 
-_HEADERS = "_doorward_headers"
-_UNTIL_CLOSED = "_doorward_until_closed"
+current: ContextVar[HttpRequest | None] = ContextVar("doorward_request", default=None)
+"""The request that is being answered."""
 
 
-def start_session(*, request: HttpRequest | None, user: AbstractBaseUser, **_: object) -> None:
-    """Receiver of ``user_logged_in``: whoever our backend authenticated has a session of ours from now on.
+def start_session(*, request: HttpRequest | None, user: Any, **_: object) -> None:
+    """Receiver of ``user_logged_in``: whoever signs in by our backend has a session of ours from now on.
+
+    A user that has no account yet, such as one that a view has just made, gets one.
 
     Raises:
-        ConfigurationError: the strategy gives no cookie that Django's pages could be read with.
+        ConfigurationError: the strategy gives no cookie that Django's pages could be read with, no middleware would
+            send it, or the user has no e-mail address to open an account with.
         CsrfFailed: a foreign page may have sent what signs somebody in.
+        EmailTaken: the user has no account, and the address has one.
+        NotPermitted: the user is not active, or the account is disabled.
     """
-    if request is None or getattr(user, "backend", None) != BACKEND:
+    if request is None or not _is_ours(request, user):
         return
-    auth = deployment()
-    if auth.options.strategy != "session":
-        raise ConfigurationError([NO_HANDLE])
+    auth, is_bare, caller = deployment(), test_client.is_bare(request), caller_of(request)
+    if not is_bare:
+        if auth.options.strategy != "session":
+            raise ConfigurationError([NO_HANDLE])
+        if caller is None or not caller.passed_middleware:
+            raise MiddlewareMissing
     here, proved = request_of(request), getattr(user, PROVED, None)
-    # Signing somebody in unawares is an attack too: what he then does, he does in the attacker's account.
-    check_csrf(auth, here, token_of=None)
-    account: Account = proved or run(lambda auth: auth.account(_account_of(user)))
-    signed_in = run(
+    if not is_bare:
+        # Signing somebody in unawares is an attack too: what he then does, he does in the attacker's account.
+        check_csrf(auth, here, token_of=None)
+    if not user.is_active:
+        raise NotPermitted("the user is not active")
+    signed_in = _start(request, here, proved or _account_of(user), methods=("pwd",) if proved is not None else ())
+    if caller is None:
+        test_client.remember(request, signed_in)
+        return
+    session, credentials = signed_in.session, signed_in.credentials
+    caller.headers = cookies_of(auth, here, session, credentials)
+    # What ``set_expiry(0)`` after this turns them into.
+    caller.headers_until_closed = cookies_of(auth, here, replace(session, remembered=False), credentials)
+    caller.becomes(run(lambda auth: auth.authenticate(handle=credentials.handle)))
+    caller.is_checked = True
+    signals.signed_in.send(sender=None, request=request, account=signed_in.account.id, session=signed_in.session.id)
+
+
+def _is_ours(request: Any, user: Any) -> bool:
+    """Whether somebody signs in by our backend or one that is derived from it: Django notes which in its session."""
+    from doorward.web.django.backends import DoorwardBackend
+
+    session = getattr(request, "session", None)
+    path = session.get(BACKEND_SESSION_KEY) if session is not None else getattr(user, "backend", None)
+    return path is not None and isinstance(load_backend(path), DoorwardBackend)
+
+
+def _start(request: HttpRequest, here: Request, account: Account, *, methods: tuple[str, ...]) -> SignedIn:
+    return run(
         lambda auth: auth.start_session(
             account,
             remember=not _ends_with_browser(request),
             origin=here.origin,
             # Whatever was in this browser before ends: somebody may have planted it (session fixation).
             sent_along=all_cookies(auth, here),
-            methods=("pwd",) if proved is not None else (),
+            methods=methods,
         )
     )
-    session, credentials = signed_in.session, signed_in.credentials
-    send_along(request, cookies_of(auth, here, session, credentials))
-    # What ``set_expiry(0)`` after this turns them into.
-    setattr(request, _UNTIL_CLOSED, cookies_of(auth, here, replace(session, remembered=False), credentials))
-    principal = run(lambda auth: auth.authenticate(handle=credentials.handle))
-    request.principal, request.doorward_refusal = principal, None  # type: ignore[attr-defined]  # ours, as the middleware's
-    signals.signed_in.send(sender=None, request=request, account=account.id, session=session.id)
 
 
 def _ends_with_browser(request: HttpRequest) -> bool:
@@ -70,31 +101,68 @@ def _ends_with_browser(request: HttpRequest) -> bool:
     return bool(settings.SESSION_EXPIRE_AT_BROWSER_CLOSE)
 
 
-def _account_of(user: AbstractBaseUser) -> str:
-    return LinkedAccount.objects.get(user=user).account
+def _account_of(user: AbstractBaseUser) -> Account:
+    from doorward.web.django.linking import email_of, open_account
+
+    link = LinkedAccount.objects.filter(user=user).first()
+    if link is None:
+        try:
+            link = open_account(user, needs_password=False)
+        except ValidationFailed as error:
+            if email_of(user):
+                raise
+            raise ConfigurationError([_no_email(user)]) from error
+    account = link.account
+    try:
+        return run(lambda auth: auth.account(account))
+    except NotFound as error:
+        raise ConfigurationError([_no_account(user)]) from error
+
+
+def _no_email(user: AbstractBaseUser) -> Problem:
+    return Problem(
+        id="DW111",
+        message=f"login() was called for user {user.pk}, who has no account and no e-mail address to open one with.",
+        remedy="Save an e-mail address before, or link an account: manage.py doorward_link EMAIL USERNAME.",
+    )
+
+
+def _no_account(user: AbstractBaseUser) -> Problem:
+    return Problem(
+        id="DW112",
+        message=f"login() was called for user {user.pk}, whose account is not in Doorward's database.",
+        remedy="Check DOORWARD['DATABASE']: the user was linked to an account of another database.",
+    )
+
+
+def _end(signed_in: SignedIn) -> None:
+    session_id, account = signed_in.session.id, signed_in.account.id
+    try:
+        run(lambda auth: auth.end_session(session_id, account_id=account, actor=Actor(name=account)))
+    except NotFound:
+        return  # it has ended already, which is what is wanted
 
 
 def end_session(*, request: HttpRequest | None, **_: object) -> None:
     """Receiver of ``user_logged_out``: the session of the request ends, and its cookie is forgotten."""
-    if request is None or not hasattr(request, "principal"):
+    if request is None:
+        return
+    by_test_client = test_client.session_of(request)
+    if by_test_client is not None:
+        _end(by_test_client)
+    caller = caller_of(request)
+    if caller is None:
         return
     here = request_of(request)
     session, headers = run(lambda auth: sign_out_by_form(auth, here))
-    request.principal = None
-    send_along(request, list(headers))
+    caller.becomes(None)
+    caller.headers, caller.headers_until_closed = list(headers), []
     if session is not None:
         signals.signed_out.send(sender=None, request=request, session=session)
 
 
-def send_along(request: Any, headers: list[Header]) -> None:
-    """Have the middleware send headers with the answer to this request; the last word counts."""
-    setattr(request, _HEADERS, headers)
-    setattr(request, _UNTIL_CLOSED, headers)
-
-
-def sent_along(request: HttpRequest) -> list[Header]:
+def sent_along(request: HttpRequest, caller: Caller) -> list[Header]:
     """What is to be sent with the answer."""
-    headers: list[Header] = getattr(request, _HEADERS, [])
-    if headers and _ends_with_browser(request):
-        headers = getattr(request, _UNTIL_CLOSED)
-    return headers
+    if caller.headers and caller.headers_until_closed and _ends_with_browser(request):
+        return caller.headers_until_closed
+    return caller.headers

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Text, column, inspect, select, table
 from doorward.errors import DatabaseUnusable
 from doorward.stores.sql.schema import VERSION_TABLE
 
-HEAD = "0002"
+HEAD = "0003"
 """The revision that this version of Doorward works with; a later one is called by a greater number."""
 
 _NOTED = select(column("version_num", Text)).select_from(table(VERSION_TABLE))

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 class Command(BaseCommand):
     """Hands everything over to the command behind it, ``--help`` included."""
 
-    help = "Doorward: accounts, sessions, keys, verifiers, migrate, cleanup."
+    help = "Doorward: accounts, sessions, audit, keys, verifiers, migrate, cleanup."
     requires_system_checks: list[str] = []  # noqa: RUF012 -- as Django declares it
 
     def run_from_argv(self, argv: list[str]) -> None:

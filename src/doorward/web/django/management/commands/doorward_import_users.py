@@ -7,12 +7,8 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
-from doorward.accounts.model import ImportedAccount
-from doorward.audit.model import Actor
 from doorward.errors import EmailTaken, ValidationFailed
-from doorward.secret import Secret
-from doorward.web.django.conf import given, run
-from doorward.web.django.models import LinkedAccount
+from doorward.web.django.linking import has_password, open_account
 
 
 class Command(BaseCommand):
@@ -23,30 +19,24 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **__: Any) -> None:
         """Import them.  Run again, it goes on where it was."""
         model: Any = get_user_model()
-        imported, refused = 0, 0
-        for user in model._default_manager.filter(doorward_account=None, is_active=True).order_by("pk"):  # noqa: SLF001
+        imported = left_out = refused = 0
+        # All of them, whatever the project's default manager hides.
+        for user in model._base_manager.filter(doorward_account=None).order_by("pk"):  # noqa: SLF001 -- Django's name
+            if not user.is_active:
+                left_out += 1
+                self.stderr.write(f"{user.get_username()}: left out, because the user is not active")
+                continue
             try:
-                self._import(user)
-                imported += 1
+                open_account(user)
             except (EmailTaken, ValidationFailed) as error:
                 refused += 1
-                self.stderr.write(f"{user.get_username()}: {error.detail or error.public}")
+                self.stderr.write(f"{user.get_username()}: not imported: {error.detail or error.public}")
+                continue
+            imported += 1
+            if not has_password(user):
+                self.stderr.write(f"{user.get_username()}: imported without a password, because the user has none")
         self.stdout.write(f"Imported {imported} users.")
+        if left_out:
+            self.stdout.write(f"Left out {left_out} users who are not active.")
         if refused:
             raise CommandError(f"{refused} users were not imported, see above.")
-
-    def _import(self, user: Any) -> None:
-        settings = given()
-        roles = {
-            settings[setting]
-            for flag, setting in (("is_staff", "staff_role"), ("is_superuser", "superuser_role"))
-            if settings.get(setting) is not None and getattr(user, flag)
-        }
-        account = ImportedAccount(
-            email=getattr(user, user.get_email_field_name()) or "",
-            password_hash=Secret(user.password) if user.password and user.has_usable_password() else None,
-            name=user.get_full_name() or None,
-            roles=tuple(roles),
-        )
-        opened = run(lambda auth: auth.import_account(account, actor=Actor(name="command-line")))
-        LinkedAccount.objects.create(user=user, account=opened.id)

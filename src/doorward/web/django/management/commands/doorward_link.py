@@ -33,7 +33,9 @@ class Command(BaseCommand):
         try:
             user = model._default_manager.get_by_natural_key(username)  # noqa: SLF001 -- Django's name for it
             with transaction.atomic():
-                LinkedAccount.objects.create(user=user, account=account.id)
+                # Where the account had a user that was deleted, the row is still there.
+                if not LinkedAccount.objects.filter(account=account.id, user=None).update(user=user):
+                    LinkedAccount.objects.create(user=user, account=account.id)
         except model.DoesNotExist:
             raise CommandError("No user is called that.") from None
         except IntegrityError:

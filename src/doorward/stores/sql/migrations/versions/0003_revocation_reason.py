@@ -1,0 +1,15 @@
+"""Why what an entry names has ended."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("doorward_revocation", sa.Column("reason", sa.Text()))
