@@ -26,6 +26,7 @@ from doorward.sessions.model import Session
 from doorward.stores import open_store
 from doorward.stores.sql import sqlite_announcing
 from doorward.stores.sql.sqlite_announcing import SqliteAnnouncements
+from doorward.testing import FakeClock
 from doorward.testing.factories import a_new_session, a_signing_key, an_account, an_ending
 from doorward.testing.store_suite.case import POLICY, SOMEBODY, presentation, sign_up, start
 from doorward.watching import Watch
@@ -93,6 +94,11 @@ async def store(anyio_backend: str, sqlite: str) -> AsyncIterator[Store]:
     await sign_up(store)
     yield store
     await store.close()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 Revoking = Callable[[Store, Session], Coroutine[Any, Any, object]]
@@ -215,3 +221,13 @@ async def test_a_session_that_ends_in_one_server_is_refused_by_the_other_without
             await revoked.wait()
         with pytest.raises(SessionEnded):
             await other.authenticate(handle=handle)
+
+
+async def test_a_revocation_that_is_dead_when_it_is_heard_is_not_remembered(sqlite: str, clock: FakeClock) -> None:
+    async with Doorward(sqlite, secret=SECRET, clock=clock) as auth:
+        watch, live = auth._watching, auth.deployment.live
+        assert watch is not None
+        watch._heard([Revocation(kind=Kind.SESSION, id="dead", dies_at=clock())])
+        assert "dead" not in live.sessions
+        watch._heard([Revocation(kind=Kind.SESSION, id="alive", dies_at=clock() + timedelta(microseconds=1))])
+        assert "alive" in live.sessions

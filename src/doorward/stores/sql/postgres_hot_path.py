@@ -16,7 +16,7 @@ from typing import Any
 from doorward.errors import StoreUnavailable
 from doorward.ports import Clock
 from doorward.rotation.model import Taken
-from doorward.sessions.model import Sighting
+from doorward.sessions.model import Sighting, Started
 from doorward.stores.sql.batches import BATCHES, check
 from doorward.stores.sql.coalescing import Coalescer
 from doorward.stores.sql.hot_path import (
@@ -37,7 +37,9 @@ from doorward.stores.sql.postgres_errors import (
 )
 from doorward.stores.sql.prepared import Compiled
 from doorward.stores.sql.rotation import Rotate
+from doorward.stores.sql.sessions import Start
 from doorward.stores.sql.sightings import Look
+from doorward.stores.sql.starting import START, started_of, starts_of
 
 ATTEMPTS = 4
 CLOSE_TIMEOUT = timedelta(seconds=5)
@@ -130,12 +132,12 @@ def _is_worth_another_try(error: Exception, *, only_reads: bool) -> bool:
 
 
 class HotPath:
-    """Looks up and rotates.
+    """Looks up, rotates and starts.
 
     Args:
         address: of the database, for messages.
         connect: makes a connection of asyncpg's.
-        lanes: connections for look-ups, and as many for rotations.
+        lanes: connections for look-ups, and as many for rotations and starts together.
         clock: instead of the database's own.
     """
 
@@ -150,6 +152,9 @@ class HotPath:
         self._rotations = Coalescer(
             self._rotate_together, told=self._told, most_in_flight=lanes, apart=lambda asked: asked.presented.key
         )
+        self._starts = Coalescer(self._start_together, told=self._told, most_in_flight=lanes)
+        # Rotations and starts are batches of their own, on connections that they share.
+        self._writing = asyncio.Semaphore(lanes)
 
     async def look_up(self, asked: Hashable) -> Any:
         """The answer to a look-up of a kind in ``BATCHES``.  Raises StoreUnavailable, Busy, ValidationFailed."""
@@ -164,11 +169,16 @@ class HotPath:
         seen: Sighting = await self.look_up(Look(key=asked.presented.key))
         return seen
 
+    async def start(self, asked: Start) -> Started | None:
+        """Start a session; None, with nothing written, where the ordinary way has to decide.  Raises as ``look_up``."""
+        return await self._starts.ask(asked)
+
     async def close(self) -> None:
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT.total_seconds()):
                 await self._look_ups.stop()
                 await self._rotations.stop()
+                await self._starts.stop()
         except TimeoutError:
             # An engine that does not answer is left all the same.
             pass
@@ -184,9 +194,16 @@ class HotPath:
             answers.update(zip(of_kind, batch.answers(rows, of_kind, now), strict=True))
         return [answers[each] for each in asked]
 
+    async def _start_together(self, asked: Sequence[Start]) -> Sequence[Started | None]:
+        given = starts_of(asked, now=self._clock() if self._clock else None)
+        async with self._writing:
+            rows = await self._until_done(START, given, only_reads=False)
+        return started_of(rows, asked)
+
     async def _rotate_together(self, asked: Sequence[Rotate]) -> Sequence[Rotation]:
         given = presented_of(asked, now=self._clock() if self._clock else None)
-        rows = await self._until_done(ROTATE, given, only_reads=False)
+        async with self._writing:
+            rows = await self._until_done(ROTATE, given, only_reads=False)
         return rotations_of(rows, given["key"])
 
     async def _until_done(

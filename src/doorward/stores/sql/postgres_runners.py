@@ -33,6 +33,7 @@ from doorward.stores.sql.postgres_errors import Unsure, has_rolled_back, is_wort
 from doorward.stores.sql.postgres_hot_path import HotPath
 from doorward.stores.sql.rotation import Rotate
 from doorward.stores.sql.runners import Statement
+from doorward.stores.sql.sessions import Start
 from doorward.stores.sql.transaction import Transaction
 
 T = TypeVar("T")
@@ -124,6 +125,10 @@ class AsyncpgRunner:
             done = await self._hot_path.rotate(statement)
             if not isinstance(done, NotHeld):
                 return cast("T", done)
+        if self._hot_path is not None and isinstance(statement, Start) and statement.ends_nothing:
+            started = await self._hot_path.start(statement)
+            if started is not None:
+                return cast("T", started)
         return await self._run(self._engine, partial(_in_transaction, statement=statement, clock=self._clock))
 
     async def ping(self, statement: Statement[None]) -> None:

@@ -47,6 +47,24 @@ def start(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Starting one session; a value, so that a runner may have a quicker way (``starting.py``)."""
+
+    new: NewSession
+    limit: int | None
+    replaces: Sequence[int]
+    ending: Ending
+
+    @property
+    def ends_nothing(self) -> bool:
+        """Whether no other session can end with this start."""
+        return self.limit is None and not self.replaces
+
+    def __call__(self, tx: Transaction) -> Started | AccountMoved:
+        return start(tx, new=self.new, limit=self.limit, replaces=self.replaces, ending=self.ending)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LookSessions:
     """Lists the live sessions of an account, the newest first; a value, as those in ``sightings.py``."""
 

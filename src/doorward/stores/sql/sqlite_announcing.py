@@ -36,6 +36,7 @@ _event, _revocation = schema.audit_event, schema.revocation
 
 _REVOKES_NOTHING = (
     Action.ACCOUNT_CREATED,
+    Action.CREDENTIAL_REFUSED,
     Action.PASSWORD_REFUSED,
     Action.PASSWORD_REHASHED,
     Action.REFRESH_REFUSED,

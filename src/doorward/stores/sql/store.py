@@ -100,7 +100,7 @@ class SqlStore:
     async def start_session(
         self, new: NewSession, *, limit: int | None, replaces: Sequence[int], ending: Ending
     ) -> Started | AccountMoved:
-        statement = partial(sessions.start, new=new, limit=limit, replaces=replaces, ending=ending)
+        statement = sessions.Start(new=new, limit=limit, replaces=replaces, ending=ending)
         return await self._runner.write(statement)
 
     async def session(self, key: int) -> Sighting:
