@@ -91,7 +91,13 @@ async def a_world(
     }
     fixed.update(options)
     auth = Doorward(
-        "memory:", secret="the secret of a deployment in tests", clock=clock, geo_database=geo_database, **fixed
+        "memory:",
+        secret="the secret of a deployment in tests",
+        clock=clock,
+        # Limits and the age of what is known of revocations go by it.
+        ticks=clock.ticks,
+        geo_database=geo_database,
+        **fixed,
     )
     app = DoorwardApp(auth, metrics=lambda: b"# none\n", pages=pages)
     world = World(auth=auth, clock=clock, app=app, bugs=bugs)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Callable
 
 import psycopg
@@ -14,13 +12,12 @@ from sqlalchemy import text
 from doorward.sessions.model import Ended, Sighting
 from doorward.stores.sql.transaction import Transaction
 from doorward.testing import an_ending
-from doorward.testing.store_suite.case import POLICY, SOMEBODY, presentation, row, sign_up, start
+from doorward.testing.store_suite.case import POLICY, SOMEBODY, presentation, sign_up, start
 from tests.postgres import PostgresServer
-from tests.stores.at_once import PRESENTING
+from tests.stores.at_once import race_processes
 from tests.stores.on_postgres import a_store, runner_of, until_somebody_waits
 
 pytestmark = pytest.mark.anyio
-PROCESSES = 3
 
 
 async def test_an_end_finds_a_session_that_a_change_of_roles_is_carrying_over(
@@ -80,22 +77,5 @@ async def test_two_whose_locks_cross_both_get_through(address: str, postgres: Po
 async def test_processes_that_present_one_generation_make_one_successor(address: str) -> None:
     store = a_store(address)
     await store.open()
-    await sign_up(store)
-    sessions = [await start(store, number) for number in range(1, 11)]
-    command = [sys.executable, "-c", PRESENTING, address, *[str(session.key) for session in sessions]]
-    processes = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220 -- short
-        for _ in range(PROCESSES)
-    ]
-    for _ in sessions:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-    said = [int(process.communicate(timeout=60)[0]) for process in processes]
-    assert sum(said) == len(sessions)
-    assert {(await row(store, session)).generation for session in sessions} == {1}
+    await race_processes(store, address)
     await store.close()

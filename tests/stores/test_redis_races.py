@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from datetime import timedelta
@@ -18,14 +15,13 @@ from doorward.rotation.model import Taken
 from doorward.testing import an_ending
 from doorward.testing.store_suite.case import POLICY, SOMEBODY, WHENEVER, presentation, row, sign_up, start
 from tests.sessions.deployments import sqlite, template
-from tests.stores.at_once import PRESENTING
+from tests.stores.at_once import race_processes
 from tests.stores.on_redis import a_store, opened
 from tests.valkey import ValkeyServer, a_replica, a_sentinel, a_valkey, missing
 
 __all__ = ["sqlite", "template"]
 
 pytestmark = pytest.mark.anyio
-PROCESSES = 3
 
 RIGHTS = (
     "resetchannels", "~doorward:*", "&doorward:*", "+ping", "+eval", "+evalsha", "+get", "+set", "+del", "+pexpire",
@@ -37,30 +33,7 @@ RIGHTS = (
 
 async def test_processes_that_present_one_generation_make_one_successor(sqlite: str, valkey: ValkeyServer) -> None:
     async with opened(sqlite, valkey.emptied()) as store:
-        await sign_up(store)
-        sessions = [await start(store, number) for number in range(1, 11)]
-        command = [sys.executable, "-c", PRESENTING, sqlite, *[str(session.key) for session in sessions]]
-        processes = [
-            subprocess.Popen(  # noqa: ASYNC220 -- short
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env=os.environ | {"REDIS_URL": valkey.url},
-            )
-            for _ in range(PROCESSES)
-        ]
-        for _ in sessions:
-            for process in processes:
-                assert process.stdout is not None
-                assert process.stdout.readline() == "ready\n"
-            for process in processes:
-                assert process.stdin is not None
-                process.stdin.write("go\n")
-                process.stdin.flush()
-        said = [int(process.communicate(timeout=60)[0]) for process in processes]
-        assert sum(said) == len(sessions)
-        assert {(await row(store, session)).generation for session in sessions} == {1}
+        await race_processes(store, sqlite, REDIS_URL=valkey.url)
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from datetime import timedelta
@@ -29,10 +27,9 @@ from doorward.stores.sql.store import SqlStore
 from doorward.stores.sql.transaction import Transaction
 from doorward.testing import an_account, an_ending
 from doorward.testing.store_suite.case import POLICY, SOMEBODY, presentation, row, sign_up, start
-from tests.stores.at_once import PRESENTING
+from tests.stores.at_once import race_processes
 
 pytestmark = pytest.mark.anyio
-PROCESSES = 3
 
 
 @pytest.fixture
@@ -255,24 +252,7 @@ async def test_text_with_a_nul_is_text(store: SqlStore) -> None:
 
 
 async def test_processes_that_present_one_generation_make_one_successor(store: SqlStore, path: Path) -> None:
-    await sign_up(store)
-    sessions = [await start(store, number) for number in range(1, 11)]
-    command = [sys.executable, "-c", PRESENTING, f"sqlite:///{path}", *[str(session.key) for session in sessions]]
-    processes = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220 -- short
-        for _ in range(PROCESSES)
-    ]
-    for _ in sessions:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-    said = [int(process.communicate(timeout=60)[0]) for process in processes]
-    assert sum(said) == len(sessions)
-    assert {(await row(store, session)).generation for session in sessions} == {1}
+    await race_processes(store, f"sqlite:///{path}")
 
 
 async def test_a_process_that_has_no_writer_is_told_so(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
