@@ -113,10 +113,9 @@ class Server:
     headers: Mapping[str, str]
     callers: Path | None = None
 
-    @property
-    def address(self) -> str:
-        """What is measured."""
-        return f"http://127.0.0.1:{self.port}/me"
+    def address(self, path: str) -> str:
+        """The URL of a path."""
+        return f"http://127.0.0.1:{self.port}{path}"
 
     def ask(self, path: str, headers: Mapping[str, str]) -> tuple[int, Any]:
         """One request: status and body."""
@@ -263,11 +262,13 @@ class Load:
         server: that is asked.
         seconds: how long a round takes; wrk counts in whole ones.
         first: how long the first one takes, which does not count: some runtimes compile what they find to be used.
+        path: that is requested.
     """
 
     server: Server
     seconds: int
     first: int | None = None
+    path: str = "/me"
     found: list[dict[str, float]] = field(default_factory=list)
 
     async def measure(self) -> float:
@@ -287,7 +288,7 @@ class Load:
 
     def _run(self, seconds: int) -> dict[str, int]:
         server = self.server
-        return wrk(server.address, seconds=seconds, headers=server.headers, callers=server.callers)
+        return wrk(server.address(self.path), seconds=seconds, headers=server.headers, callers=server.callers)
 
     def beside(self) -> dict[str, float]:
         """The medians of what was found beside requests a second; the first round does not count."""

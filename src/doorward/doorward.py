@@ -393,6 +393,10 @@ class Doorward:
         """The sessions of an account that stand, the newest first.  Raises NotFound where there is no such account."""
         return await accounts.sessions_of(self.deployment, account_id)
 
+    async def own_sessions(self, principal: Principal) -> Sequence[Session]:
+        """The sessions of a request's account that stand, the newest first."""
+        return await self.deployment.store.sessions_of(principal.subject)
+
     async def end_session(
         self, session_id: str, *, account_id: str | None, reason: EndReason = EndReason.SIGNED_OUT, actor: Actor
     ) -> None:

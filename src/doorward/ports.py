@@ -26,7 +26,17 @@ from doorward.revocation.freshness import Ticks
 from doorward.revocation.model import LiveSet, Revocation
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.secret import Secret
-from doorward.sessions.model import AccountMoved, Ended, Ending, NewSession, Session, Sighting, Started, Step
+from doorward.sessions.model import (
+    AccountMoved,
+    Ended,
+    Ending,
+    FullSighting,
+    NewSession,
+    Session,
+    Sighting,
+    Started,
+    Step,
+)
 from doorward.verifiers.model import StoredVerifier
 
 Clock = Callable[[], datetime]
@@ -136,7 +146,12 @@ class SessionStore(Protocol):
 
     async def session(self, key: int) -> Sighting: ...
 
-    async def session_by_id(self, session_id: str) -> Sighting: ...
+    async def session_by_id(self, session_id: str) -> FullSighting:
+        """The session with a public id and its whole account, read as of one instant, by one statement where possible.
+
+        An account that was disabled is never returned with a session that its disabling has not ended yet.
+        """
+        ...
 
     async def sessions_of(self, account_id: str) -> Sequence[Session]:
         """The live sessions of an account, the newest first."""

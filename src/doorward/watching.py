@@ -102,7 +102,9 @@ class Watch:
     def _heard(self, revocations: Sequence[Revocation] | None) -> None:
         """Another server has told what it revoked; None: it had too much to tell, or something may have been missed."""
         if revocations is not None:
-            self._deployment.live.merge(revocations)
+            # One that is dead already must not stay until the next complete read.
+            now = self._deployment.clock()
+            self._deployment.live.merge([each for each in revocations if each.dies_at > now])
             self._deployment.heed_revoked_keys()
         if revocations is None or any(each.kind is Kind.KEY for each in revocations):
             self._hinted.set()

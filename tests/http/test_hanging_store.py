@@ -35,7 +35,7 @@ WAITS_FOR = {
     "find_accounts": "accounts",
     "introspect": "session_by_id",
     "list_account_sessions": "account",
-    "list_sessions": "account",
+    "list_sessions": "sessions_of",
     "read_account": "account",
     "read_audit": "trail",
     "read_current_session": "session_by_id",

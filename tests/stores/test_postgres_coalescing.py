@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,30 +13,34 @@ import psycopg
 import pytest
 from sqlalchemy import insert
 
+from doorward.accounts.model import AccountChange
 from doorward.audit.model import Action, Actor, Origin
 from doorward.errors import Busy, StoreUnavailable, ValidationFailed
 from doorward.ports import Page
 from doorward.rotation.model import Rotated, Taken
 from doorward.rotation.rules import decide_refresh
-from doorward.sessions.model import EndReason, Session, Sighting
+from doorward.sessions.model import AccountMoved, EndReason, Session, Sighting, Started
 from doorward.stores import open_store
 from doorward.stores.sql import coalescing, postgres_hot_path, schema
-from doorward.stores.sql.hot_path import LOOK_UP
+from doorward.stores.sql.batches import BATCHES
+from doorward.stores.sql.hot_path import LOOK_UP, ROTATE
 from doorward.stores.sql.postgres_hot_path import HotPath
 from doorward.stores.sql.postgres_runners import AsyncpgRunner
 from doorward.stores.sql.prepared import Compiled
 from doorward.stores.sql.rows import session_values
+from doorward.stores.sql.starting import START
 from doorward.stores.sql.store import SqlStore
 from doorward.stores.sql.transaction import Transaction
 from doorward.testing import FakeClock, an_account
 from doorward.testing.clock import NOON
-from doorward.testing.factories import a_session
+from doorward.testing.factories import a_new_session, a_session, an_ending
 from doorward.testing.store_suite.case import POLICY, REST, SOMEBODY, TICK, presentation, sign_up, start
 from tests.postgres import PostgresServer
 from tests.stores.on_postgres import a_store, runner_of, until_somebody_waits
 
 pytestmark = pytest.mark.anyio
 MANY = 20
+ADA = Actor(name="ada", origin=Origin(ip="192.0.2.7", user_agent='"Agent"'))
 
 # What a rotation meets in the engine; numbers of a sequence are not taken back, so it tells how often it was tried.
 _HAZARD = """
@@ -45,6 +49,12 @@ CREATE FUNCTION meet() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN IF nextval('tried') <= {times} THEN {what}; END IF; RETURN NEW; END $$;
 CREATE TRIGGER meets BEFORE UPDATE ON doorward_session FOR EACH STATEMENT EXECUTE FUNCTION meet();
 """
+_NAMES = {
+    ROTATE.text: "rotate",
+    START.text: "start",
+    **{each.statement.text: kind.__name__ for kind, each in BATCHES.items()},
+    LOOK_UP.text: "look up",
+}
 _GIVEN_UP = "RAISE SQLSTATE '{state}'"
 _CUT = "PERFORM pg_terminate_backend(pg_backend_pid()), pg_sleep(1)"
 
@@ -100,7 +110,7 @@ def sent_by(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     fetch = lanes.fetch
 
     async def note(statement: Compiled, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        sent.append("look up" if statement is LOOK_UP else "rotate")
+        sent.append(_NAMES[statement.text])
         return await fetch(statement, parameters)
 
     monkeypatch.setattr(lanes, "fetch", note)
@@ -136,6 +146,41 @@ async def test_each_is_told_what_is_under_their_key(store: SqlStore, sessions: S
     assert first.session == again.session == sessions[0]
     assert missing == replace(missing, session=None, account=None)
     assert missing.at == first.at
+
+
+async def test_sessions_that_are_read_by_their_public_ids_in_one_tick_are_one_statement(
+    store: SqlStore, sessions: Sequence[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = sent_by(store, monkeypatch)
+    found = await asyncio.gather(*(store.session_by_id(session.id) for session in sessions))
+    assert sent == ["LookById"]
+    assert [seen.session for seen in found] == list(sessions)
+    assert {seen.account for seen in found} == {an_account()}
+
+
+async def test_reads_of_several_kinds_in_one_tick_are_one_statement_of_each_kind(
+    store: SqlStore, sessions: Sequence[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = sent_by(store, monkeypatch)
+    account = an_account()
+    by_id, by_email, listed, seen, again = await asyncio.gather(
+        store.account(account.id),
+        store.account_by_email(account.email_key),
+        store.sessions_of(account.id),
+        store.session_by_id(sessions[0].id),
+        store.account(account.id),
+    )
+    assert sent == ["LookAccount", "LookEmail", "LookSessions", "LookById"]
+    assert by_id == by_email == seen.account == again == account
+    assert listed == tuple(reversed(sessions))
+
+
+async def test_a_text_that_no_column_takes_is_refused_to_whoever_asked(
+    store: SqlStore, sessions: Sequence[Session]
+) -> None:
+    ids = (sessions[0].id, "a\0b", "\udc80", sessions[1].id)
+    found = await asyncio.gather(*map(store.session_by_id, ids), return_exceptions=True)
+    assert [isinstance(one, ValidationFailed) for one in found] == [False, True, True, False]
 
 
 async def test_it_tells_the_databases_time_also_where_there_is_nothing(store: SqlStore) -> None:
@@ -400,3 +445,82 @@ async def test_text_that_cannot_be_stored_is_refused_to_whoever_sent_it(
     found = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(one) for one in found] == [Taken, ValidationFailed, ValidationFailed, Taken]
     assert await noted(store) == sorted(sessions[place].id for place in (0, 3))
+
+
+# Starting
+
+
+def starting(number: int, **changes: Any) -> Callable[[SqlStore], Coroutine[Any, Any, Started | AccountMoved]]:
+    new = a_new_session(number, **changes)
+    return lambda store: store.start_session(new, limit=None, replaces=(), ending=an_ending(actor=ADA))
+
+
+async def test_sessions_that_start_in_one_tick_are_one_statement_and_write_one_event_each(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sign_up(store)
+    sent = sent_by(store, monkeypatch)
+    found = await asyncio.gather(*(starting(number)(store) for number in range(1, MANY + 1)))
+    assert sent == ["start"]
+    started = [one.session for one in found if isinstance(one, Started)]
+    assert [session.key for session in started] == list(range(1, MANY + 1))
+    assert {session.key: session for session in await store.sessions_of(an_account().id)} == {
+        session.key: session for session in started
+    }
+    events = await store.trail(Page(limit=200), action=Action.SESSION_STARTED)
+    assert sorted(str(event.session) for event in events) == sorted(session.id for session in started)
+
+
+async def test_a_start_leaves_behind_what_the_statement_for_one_does(address: str) -> None:
+    clock, left = FakeClock(), []
+    for blocking in (False, True):
+        store = open_store(address, clock=clock, blocking=blocking)
+        await store.open()
+        if not blocking:
+            await sign_up(store)
+        new = a_new_session(
+            1 + blocking,
+            label="Ada's phone",
+            origin=Origin(ip="192.0.2.7", user_agent='"Agent"'),
+            methods=("pwd", "otp"),
+            status_index=7,
+            remembered=True,
+            absolute=timedelta(minutes=1),
+        )
+        started = await store.start_session(new, limit=None, replaces=(), ending=an_ending(actor=ADA))
+        assert started == Started(session=new.begun(at=clock()))
+        assert (await store.session(new.key)).session == started.session
+        (event,) = await store.trail(Page(), session=new.id)
+        left.append((replace(started.session, key=0, id="", secret_hash=b""), replace(event, id=0, session="")))
+        await store.close()
+    assert left[0] == left[1]
+
+
+async def test_no_session_starts_for_an_account_that_has_changed_since_it_was_read(store: SqlStore) -> None:
+    await sign_up(store, 1)
+    await sign_up(store, 2)
+    await sign_up(store, 3)
+    await store.change_account(an_account(2).id, AccountChange(disabled=True), an_ending())
+    await store.end_sessions(an_account(3).id, an_ending())
+    one, disabled, moved, nobody = await asyncio.gather(
+        starting(1)(store),
+        starting(2, account=an_account(2).id, account_version=1)(store),
+        starting(3, account=an_account(3).id)(store),
+        starting(4, account="nobody")(store),
+    )
+    assert isinstance(one, Started)
+    assert disabled == moved == nobody == AccountMoved()
+    assert [event.session for event in await store.trail(Page(), action=Action.SESSION_STARTED)] == [one.session.id]
+
+
+async def test_a_start_waits_for_whoever_changes_the_account(
+    store: SqlStore, address: str, postgres: PostgresServer
+) -> None:
+    await sign_up(store)
+    with psycopg.connect(address) as other:
+        other.execute("UPDATE doorward_account SET version = version + 1")
+        slow = asyncio.ensure_future(starting(1)(store))
+        await until_somebody_waits(address)
+        assert not slow.done()
+        other.commit()
+    assert await slow == AccountMoved()

@@ -65,7 +65,7 @@ def _signed_in_answer(auth: Doorward, signed_in: SignedIn, *, by_cookie: bool) -
 
 
 async def list_sessions(auth: Doorward, call: Call[Principal, None, None]) -> Response:
-    sessions = await auth.sessions(call.caller.subject)
+    sessions = await auth.own_sessions(call.caller)
     shown = tuple(session_json(session, current=call.caller.session_id, places=auth.places) for session in sessions)
     return json_answer(SessionList(sessions=shown))
 

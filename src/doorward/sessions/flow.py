@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from datetime import timedelta
+from typing import overload
 
 from doorward.accounts.model import Account, Owner
 from doorward.audit.model import Actor
@@ -24,6 +25,7 @@ from doorward.seldom import Seldom
 from doorward.sessions.cache import remembered_session
 from doorward.sessions.model import (
     EndReason,
+    FullSighting,
     Session,
     Sighting,
     reason_of,
@@ -119,6 +121,14 @@ async def _touch(deployment: Deployment, session: Session, *, idle: timedelta) -
         _seldom.warning("the use of session %s is not noted: %s", session.id, error.detail)
 
     await deployment.background.run(write, failed=failed)
+
+
+@overload
+def standing(seen: FullSighting) -> tuple[Session, Account]: ...
+
+
+@overload
+def standing(seen: Sighting) -> tuple[Session, Owner]: ...
 
 
 def standing(seen: Sighting) -> tuple[Session, Owner]:
@@ -218,11 +228,13 @@ async def _why_revoked(deployment: Deployment, verified: Verified) -> InvalidTok
 
 
 async def current_session(deployment: Deployment, principal: Principal) -> tuple[Account, Session]:
-    """The account and the session of a request."""
-    session, owner = standing(await deployment.store.session_by_id(principal.session_id))
-    account = await deployment.store.account(owner.id)
-    if account is None:
-        raise NotAuthenticated(detail="the account is gone")
+    """The account and the session of a request, as they are now.
+
+    Raises:
+        NotAuthenticated: the session is not known.
+        SessionEnded: the session is over; says why.
+    """
+    session, account = standing(await deployment.store.session_by_id(principal.session_id))
     return account, session
 
 

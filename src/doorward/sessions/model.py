@@ -161,6 +161,13 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FullSighting(Sighting):
+    """A session together with its whole account, both as they were at one instant."""
+
+    account: Account | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
     """A session started; others may have ended for it."""
 

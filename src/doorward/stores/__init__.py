@@ -133,7 +133,11 @@ def open_announcements(database_url: str, *, redis_url: str | None = None) -> An
 
         return postgres_announcements(database_url)
     if redis_url is None:
-        return None
+        if database_url == "memory:":
+            return None
+        from doorward.stores.sql.sqlite_announcing import sqlite_announcements
+
+        return sqlite_announcements(_sqlite_file(database_url))
     from doorward.stores.redis import redis_announcements
 
     return redis_announcements(redis_url)

@@ -42,6 +42,7 @@ from doorward.stores.memcached_servers import Servers
 from doorward.stores.sql import schema
 from doorward.stores.sql.rotation import Rotate
 from doorward.stores.sql.runners import Runner, Statement
+from doorward.stores.sql.sessions import Start
 from doorward.stores.sql.store import SqlStore
 from doorward.stores.sql.transaction import Transaction
 
@@ -280,8 +281,8 @@ class _Burying:
         return await self._runner.read(statement)
 
     async def write(self, statement: Statement[T]) -> T:
-        if _is_rotation(statement):
-            # It revokes nothing, and has a quicker way of its own.
+        if _revokes_nothing(statement):
+            # It has a quicker way of its own.
             return await self._runner.write(statement)
 
         def write(tx: Transaction) -> tuple[T, Sequence[int]]:
@@ -298,8 +299,8 @@ class _Burying:
         return result
 
 
-def _is_rotation(statement: object) -> bool:
-    return isinstance(statement, Rotate)
+def _revokes_nothing(statement: object) -> bool:
+    return isinstance(statement, Rotate) or (isinstance(statement, Start) and statement.ends_nothing)
 
 
 def _revoked_by(result: object) -> Sequence[Revocation]:

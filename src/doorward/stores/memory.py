@@ -27,6 +27,7 @@ from doorward.sessions.model import (
     Ended,
     Ending,
     EndReason,
+    FullSighting,
     NewSession,
     Session,
     Sighting,
@@ -166,9 +167,9 @@ class MemoryStore:
         with self._lock:
             return self._tables.sighting(key, at=self._clock())
 
-    async def session_by_id(self, session_id: str) -> Sighting:
+    async def session_by_id(self, session_id: str) -> FullSighting:
         with self._lock:
-            return self._tables.sighting(self._tables.session_keys.get(session_id), at=self._clock())
+            return self._tables.full_sighting(session_id, at=self._clock())
 
     async def sessions_of(self, account_id: str) -> Sequence[Session]:
         with self._lock:

@@ -13,7 +13,7 @@ from doorward.accounts.model import Account
 from doorward.audit.model import Actor, AuditEvent
 from doorward.keys.model import StoredKey
 from doorward.revocation.model import Kind, LiveSet, Revocation
-from doorward.sessions.model import Ended, Ending, Session, Sighting, ended
+from doorward.sessions.model import Ended, Ending, FullSighting, Session, Sighting, ended
 from doorward.sessions.rules import decide_standing
 from doorward.stores import records
 from doorward.verifiers.model import StoredVerifier
@@ -42,6 +42,12 @@ class Tables:
         session = None if key is None else self.sessions.get(key)
         account = None if session is None else self.accounts[session.account]
         return Sighting(session=session, account=account, at=at)
+
+    def full_sighting(self, session_id: str, *, at: datetime) -> FullSighting:
+        key = self.session_keys.get(session_id)
+        session = None if key is None else self.sessions[key]
+        account = None if session is None else self.accounts[session.account]
+        return FullSighting(session=session, account=account, at=at)
 
     def with_keys(self, *keys: int | None) -> list[Session]:
         return [self.sessions[key] for key in keys if key is not None and key in self.sessions]

@@ -12,7 +12,7 @@ from datetime import datetime
 from doorward.accounts.model import Account, AccountChange
 from doorward.audit.model import Action, Actor, AuditEvent
 from doorward.revocation.model import Kind, Revocation
-from doorward.sessions.model import Ended, Ending, EndReason, Session, reason_of
+from doorward.sessions.model import Ended, Ending, EndReason, NewSession, Session, reason_of
 from doorward.verifiers.model import StoredVerifier
 
 
@@ -123,7 +123,7 @@ def password_rehashed(account: Account, actor: Actor) -> AuditEvent:
     return AuditEvent(action=Action.PASSWORD_REHASHED, actor=actor, account=account.id)
 
 
-def session_started(session: Session, actor: Actor) -> AuditEvent:
+def session_started(session: Session | NewSession, actor: Actor) -> AuditEvent:
     detail: dict[str, str | int | bool | None] = {
         "strategy": session.strategy,
         "carrier": session.carrier,
@@ -168,6 +168,6 @@ def _named(verifier: StoredVerifier) -> dict[str, str | int | bool | None]:
 
 
 def _of_session(
-    action: Action, session: Session, actor: Actor, detail: dict[str, str | int | bool | None]
+    action: Action, session: Session | NewSession, actor: Actor, detail: dict[str, str | int | bool | None]
 ) -> AuditEvent:
     return AuditEvent(action=action, actor=actor, account=session.account, session=session.id, detail=detail)

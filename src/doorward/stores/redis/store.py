@@ -32,7 +32,18 @@ from doorward.revocation.model import Kind, LiveSet, Revocation
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.secret import Secret
 from doorward.seldom import Seldom
-from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewSession, Session, Sighting, Started, Step
+from doorward.sessions.model import (
+    AccountMoved,
+    Ended,
+    Ending,
+    EndReason,
+    FullSighting,
+    NewSession,
+    Session,
+    Sighting,
+    Started,
+    Step,
+)
 from doorward.sessions.rules import decide_standing
 from doorward.stores import records
 from doorward.stores.redis import judging
@@ -43,7 +54,7 @@ from doorward.stores.redis.unavailable import RedisUnavailable
 from doorward.stores.sql import ended_numbers, session_work, standing
 from doorward.stores.sql.runners import Runner
 from doorward.stores.sql.session_work import Event, Noted, work_of
-from doorward.stores.sql.standing import Standing
+from doorward.stores.sql.standing import LookStanding, Standing
 from doorward.stores.sql.store import SqlStore
 
 _log = logging.getLogger(__name__)
@@ -151,9 +162,12 @@ class RedisSessionStore(SqlStore):
             return judging.sighting_of(found)
         return judging.sighting_of(found) if known.bears(found.row.session) else await self._judged(key, found)
 
-    async def session_by_id(self, session_id: str) -> Sighting:
+    async def session_by_id(self, session_id: str) -> FullSighting:
         key, at = await self._sessions.key_of(session_id)
-        return Sighting(session=None, account=None, at=at) if key is None else await self._judged(key)
+        if key is None:
+            return FullSighting(session=None, account=None, at=at)
+        found, account = await self._found_and_judged(key)
+        return FullSighting(session=found.row.session if found.row else None, account=account, at=found.at)
 
     async def sessions_of(self, account_id: str) -> Sequence[Session]:
         account = await self.account(account_id)
@@ -320,24 +334,27 @@ class RedisSessionStore(SqlStore):
 
     async def _judged(self, key: int, found: Found | None = None) -> Sighting:
         """A session as the database sees it: after all has been done to it that its account's changes ask for."""
-        found = found or await self._sessions.row(key)
-        row = found.row
-        if row is None:
+        found, account = await self._found_and_judged(key, found)
+        if found.row is None or account is None:
             return judging.sighting_of(found)
-        known = await self._known(row)
-        for _ in range(_ROUNDS):
-            if known.bears(row.session) or not judging.lives(row, at=found.at):
-                return Sighting(session=row.session, account=known.account or row.owner, at=found.at)
-            await self._mend(row, known, at=found.at)
-            found = await self._sessions.row(key)
-            row = found.row
-            if row is None:
-                return judging.sighting_of(found)
-            known = await self._known(row)
+        return Sighting(session=found.row.session, account=account, at=found.at)
+
+    async def _found_and_judged(self, key: int, found: Found | None = None) -> tuple[Found, Account | None]:
+        """As ``_judged``: the row, and the account as the database has it."""
+        for _ in range(_ROUNDS + 1):
+            found = found or await self._sessions.row(key)
+            if found.row is None:
+                return found, None
+            known = await self._known(found.row)
+            if known.bears(found.row.session) or not judging.lives(found.row, at=found.at):
+                return found, known.account
+            await self._mend(found.row, known, at=found.at)
+            found = None
         raise StoreUnavailable(detail="the account moved again and again while its session was judged")
 
     async def _known(self, row: Kept) -> Standing:
-        return await self._runner.look_up(partial(standing.standing, session=row.session))
+        session = row.session
+        return await self._runner.look_up(LookStanding(account_id=session.account, session_id=session.id))
 
     async def _mend(self, row: Kept, known: Standing, *, at: datetime) -> None:
         """Do to a row what somebody has left undone, or what Redis or the database has lost."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from sqlalchemy import BigInteger, ColumnElement, LargeBinary, Update, bindparam, or_, select, update
+from sqlalchemy import BigInteger, LargeBinary, Update, bindparam, or_, select, update
 
 from doorward.accounts.hook import SignUpStep, run_step
 from doorward.accounts.model import Account, AccountChange, AccountChanged
@@ -16,6 +16,7 @@ from doorward.stores import records
 from doorward.stores.paging import LONGEST_QUERY, folded
 from doorward.stores.sql import live, revocations, schema, trail
 from doorward.stores.sql.live import GOES_ON
+from doorward.stores.sql.prepared import Prepared
 from doorward.stores.sql.rows import ACCOUNT, SESSION, account_of, account_values, session_of
 from doorward.stores.sql.transaction import Transaction
 
@@ -27,6 +28,9 @@ _UNDER_VERSION = (
     & (_session.c.account == bindparam("of_account"))
     & (_session.c.account_version == bindparam("seen_version"))
 )
+
+_BY_ID = Prepared(select(*ACCOUNT).where(_account.c.id == bindparam("account_id")), ACCOUNT)
+_BY_EMAIL = Prepared(select(*ACCOUNT).where(_account.c.email_key == bindparam("account_email")), ACCOUNT)
 
 
 def create(tx: Transaction, *, account: Account, actor: Actor, step: SignUpStep | None) -> bool:
@@ -40,12 +44,33 @@ def create(tx: Transaction, *, account: Account, actor: Actor, step: SignUpStep 
     return True
 
 
+# Values, as those in ``sightings.py``.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookAccount:
+    """Reads the account with an id."""
+
+    account_id: str
+
+    def __call__(self, tx: Transaction) -> Account | None:
+        row = _BY_ID.one(tx, {"account_id": self.account_id})
+        return None if row is None else account_of(row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookEmail:
+    """Reads the account with an e-mail address."""
+
+    email_key: str
+
+    def __call__(self, tx: Transaction) -> Account | None:
+        row = _BY_EMAIL.one(tx, {"account_email": self.email_key})
+        return None if row is None else account_of(row)
+
+
 def by_id(tx: Transaction, *, account_id: str) -> Account | None:
-    return _one(tx, _account.c.id == account_id)
-
-
-def by_email(tx: Transaction, *, email_key: str) -> Account | None:
-    return _one(tx, _account.c.email_key == email_key)
+    return LookAccount(account_id=account_id)(tx)
 
 
 def locked(tx: Transaction, account_id: str) -> Account | None:
@@ -172,8 +197,3 @@ def _move(tx: Transaction, keep: Session, seen: Account, secret_hash: bytes | No
     moved = tx.connection.execute(statement.returning(*SESSION), parameters).one_or_none()
     if moved is not None and secret_hash is not None:
         trail.write(tx, records.session_moved(session_of(moved), actor))
-
-
-def _one(tx: Transaction, where: ColumnElement[bool]) -> Account | None:
-    row = tx.connection.execute(select(*ACCOUNT).where(where)).one_or_none()
-    return None if row is None else account_of(row)

@@ -48,9 +48,9 @@ from doorward.stores.sql.types import Instant
 _session, _account, _event = schema.session, schema.account, schema.audit_event
 
 _WIDTH = len(SESSION)
-_DIALECT: Dialect = asyncpg.dialect()  # type: ignore[no-untyped-call]
-_DETAIL: Any = _event.c.detail.type.dialect_impl(_DIALECT).bind_processor(_DIALECT)
-_NOW: Column[Any] = Column("now", Instant())
+DIALECT: Dialect = asyncpg.dialect()  # type: ignore[no-untyped-call]
+_DETAIL: Any = _event.c.detail.type.dialect_impl(DIALECT).bind_processor(DIALECT)
+NOW_COLUMN: Column[Any] = Column("now", Instant())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ Rotation = Taken | NotTaken | NotHeld
 
 
 def _compiled(statement: Any, columns: Sequence[Column[Any]]) -> Compiled:
-    return compile_for(_DIALECT, statement, columns)
+    return compile_for(DIALECT, statement, columns)
 
 
 # Looking up
@@ -79,7 +79,7 @@ def _look_up() -> Compiled:
     clock = select(func.clock_timestamp(type_=Instant()).label("now")).cte("clock")
     both = select(*SESSION, *ACCOUNT).join_from(_session, _account).where(_session.c.key == keys).subquery("found")
     statement = select(clock.c.now, *both.c).select_from(clock.outerjoin(both, true()))
-    return _compiled(statement, (_NOW, *SESSION, *ACCOUNT))
+    return _compiled(statement, (NOW_COLUMN, *SESSION, *ACCOUNT))
 
 
 LOOK_UP = _look_up()
@@ -172,7 +172,7 @@ def _rotate() -> Compiled:
         .select_from(found.outerjoin(_account, _account.c.id == taken.c.account))
         .add_cte(noted)
     )
-    return _compiled(statement, (_session.c.key, _NOW, *SESSION, *ACCOUNT))
+    return _compiled(statement, (_session.c.key, NOW_COLUMN, *SESSION, *ACCOUNT))
 
 
 ROTATE = _rotate()

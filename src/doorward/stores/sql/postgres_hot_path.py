@@ -8,24 +8,23 @@ certainly left nothing behind, or only reads, is tried again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from datetime import timedelta
 from itertools import count
 from typing import Any
 
-from doorward.errors import FieldError, StoreUnavailable, ValidationFailed
+from doorward.errors import StoreUnavailable
 from doorward.ports import Clock
 from doorward.rotation.model import Taken
-from doorward.sessions.model import Sighting
+from doorward.sessions.model import Sighting, Started
+from doorward.stores.sql.batches import BATCHES, check
 from doorward.stores.sql.coalescing import Coalescer
 from doorward.stores.sql.hot_path import (
-    LOOK_UP,
     ROTATE,
     NotHeld,
     Rotation,
     presented_of,
     rotations_of,
-    sightings_of,
 )
 from doorward.stores.sql.postgres_address import PostgresAddress
 from doorward.stores.sql.postgres_errors import (
@@ -38,6 +37,9 @@ from doorward.stores.sql.postgres_errors import (
 )
 from doorward.stores.sql.prepared import Compiled
 from doorward.stores.sql.rotation import Rotate
+from doorward.stores.sql.sessions import Start
+from doorward.stores.sql.sightings import Look
+from doorward.stores.sql.starting import START, started_of, starts_of
 
 ATTEMPTS = 4
 CLOSE_TIMEOUT = timedelta(seconds=5)
@@ -47,8 +49,6 @@ _LOST = ("08", "57P")
 
 _REFUSED = ("cannot perform operation", "cannot switch to state")
 """What the driver says where it has sent nothing: the engine has just ended a connection that was idle."""
-
-_MOST_KEY = 2**63 - 1
 
 
 class NotSent(Exception):
@@ -132,12 +132,12 @@ def _is_worth_another_try(error: Exception, *, only_reads: bool) -> bool:
 
 
 class HotPath:
-    """Looks up and rotates.
+    """Looks up, rotates and starts.
 
     Args:
         address: of the database, for messages.
         connect: makes a connection of asyncpg's.
-        lanes: connections for look-ups, and as many for rotations.
+        lanes: connections for look-ups, and as many for rotations and starts together.
         clock: instead of the database's own.
     """
 
@@ -152,38 +152,58 @@ class HotPath:
         self._rotations = Coalescer(
             self._rotate_together, told=self._told, most_in_flight=lanes, apart=lambda asked: asked.presented.key
         )
+        self._starts = Coalescer(self._start_together, told=self._told, most_in_flight=lanes)
+        # Rotations and starts are batches of their own, on connections that they share.
+        self._writing = asyncio.Semaphore(lanes)
 
-    async def sighting(self, key: int) -> Sighting:
-        """What is held under a session's key.  Raises StoreUnavailable, Busy, ValidationFailed."""
-        if not 0 <= key <= _MOST_KEY:
-            raise ValidationFailed([FieldError(field="request", message="A number cannot be stored.")])
-        return await self._look_ups.ask(key)
+    async def look_up(self, asked: Hashable) -> Any:
+        """The answer to a look-up of a kind in ``BATCHES``.  Raises StoreUnavailable, Busy, ValidationFailed."""
+        check(asked)
+        return await self._look_ups.ask(asked)
 
     async def rotate(self, asked: Rotate) -> Taken | Sighting | NotHeld:
-        """Step 2, else what the row is; NotHeld where it cannot be had without waiting.  Raises as ``sighting``."""
+        """Step 2, else what the row is; NotHeld where it cannot be had without waiting.  Raises as ``look_up``."""
         done = await self._rotations.ask(asked)
         if isinstance(done, Taken | NotHeld):
             return done
-        return await self.sighting(asked.presented.key)
+        seen: Sighting = await self.look_up(Look(key=asked.presented.key))
+        return seen
+
+    async def start(self, asked: Start) -> Started | None:
+        """Start a session; None, with nothing written, where the ordinary way has to decide.  Raises as ``look_up``."""
+        return await self._starts.ask(asked)
 
     async def close(self) -> None:
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT.total_seconds()):
                 await self._look_ups.stop()
                 await self._rotations.stop()
+                await self._starts.stop()
         except TimeoutError:
             # An engine that does not answer is left all the same.
             pass
         finally:
             await self._lanes.close()
 
-    async def _look_up_together(self, keys: Sequence[int]) -> Sequence[Sighting]:
-        rows = await self._until_done(LOOK_UP, {"keys": list(set(keys))}, only_reads=True)
-        return sightings_of(rows, keys, now=self._clock() if self._clock else None)
+    async def _look_up_together(self, asked: Sequence[Hashable]) -> Sequence[Any]:
+        now = self._clock() if self._clock else None
+        answers: dict[Hashable, Any] = {}
+        for kind in dict.fromkeys(map(type, asked)):
+            batch, of_kind = BATCHES[kind], [each for each in asked if type(each) is kind]
+            rows = await self._until_done(batch.statement, batch.parameters(of_kind, now), only_reads=True)
+            answers.update(zip(of_kind, batch.answers(rows, of_kind, now), strict=True))
+        return [answers[each] for each in asked]
+
+    async def _start_together(self, asked: Sequence[Start]) -> Sequence[Started | None]:
+        given = starts_of(asked, now=self._clock() if self._clock else None)
+        async with self._writing:
+            rows = await self._until_done(START, given, only_reads=False)
+        return started_of(rows, asked)
 
     async def _rotate_together(self, asked: Sequence[Rotate]) -> Sequence[Rotation]:
         given = presented_of(asked, now=self._clock() if self._clock else None)
-        rows = await self._until_done(ROTATE, given, only_reads=False)
+        async with self._writing:
+            rows = await self._until_done(ROTATE, given, only_reads=False)
         return rotations_of(rows, given["key"])
 
     async def _until_done(

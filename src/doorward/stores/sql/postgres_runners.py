@@ -26,13 +26,14 @@ from doorward.errors import Busy, StoreUnavailable, Unavailable
 from doorward.ports import Clock
 from doorward.stores.readiness import PING_TIMEOUT, within_ping_timeout
 from doorward.stores.sql import pooler
+from doorward.stores.sql.batches import BATCHES
 from doorward.stores.sql.hot_path import NotHeld
 from doorward.stores.sql.postgres_address import PostgresAddress
 from doorward.stores.sql.postgres_errors import Unsure, has_rolled_back, is_worth_another_try, translated, unusable
 from doorward.stores.sql.postgres_hot_path import HotPath
 from doorward.stores.sql.rotation import Rotate
 from doorward.stores.sql.runners import Statement
-from doorward.stores.sql.sightings import Look
+from doorward.stores.sql.sessions import Start
 from doorward.stores.sql.transaction import Transaction
 
 T = TypeVar("T")
@@ -113,8 +114,8 @@ class AsyncpgRunner:
             await _dispose(engine)
 
     async def look_up(self, statement: Statement[T]) -> T:
-        if self._hot_path is not None and isinstance(statement, Look):
-            return cast("T", await self._hot_path.sighting(statement.key))
+        if self._hot_path is not None and type(statement) in BATCHES:
+            return cast("T", await self._hot_path.look_up(statement))
         return await self._run(self._reading, partial(_alone, statement=statement, clock=self._clock))
 
     read = look_up
@@ -124,6 +125,10 @@ class AsyncpgRunner:
             done = await self._hot_path.rotate(statement)
             if not isinstance(done, NotHeld):
                 return cast("T", done)
+        if self._hot_path is not None and isinstance(statement, Start) and statement.ends_nothing:
+            started = await self._hot_path.start(statement)
+            if started is not None:
+                return cast("T", started)
         return await self._run(self._engine, partial(_in_transaction, statement=statement, clock=self._clock))
 
     async def ping(self, statement: Statement[None]) -> None:

@@ -84,17 +84,17 @@ class Prepared:
         row = self._fetch(tx, compiled, parameters)
         return None if row is None else compiled.row(row)
 
+    def all(self, tx: Transaction, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        """All rows that it returns."""
+        compiled = self._for(tx.connection.dialect)
+        return [compiled.row(row) for row in _fetch_all(tx.connection, compiled, compiled.values(parameters))]
+
     def execute(self, tx: Transaction, parameters: Mapping[str, Any]) -> None:
         """Run it where it returns nothing."""
         self._fetch(tx, self._for(tx.connection.dialect), parameters)
 
     def _fetch(self, tx: Transaction, compiled: Compiled, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
-        values = compiled.values(parameters)
-        if tx.connection.dialect.name != "sqlite":
-            return _fetch_elsewhere(tx.connection, compiled, values)
-        driver: Any = tx.connection.connection.dbapi_connection
-        # All rows: a statement with RETURNING is not over before the last of them.
-        rows: list[Sequence[Any]] = driver.execute(compiled.text, values).fetchall()
+        rows = _fetch_all(tx.connection, compiled, compiled.values(parameters))
         return rows[0] if rows else None
 
     def _for(self, dialect: Dialect) -> Compiled:
@@ -106,12 +106,17 @@ class Prepared:
         return made
 
 
-def _fetch_elsewhere(connection: Connection, compiled: Compiled, values: Sequence[Any]) -> Sequence[Any] | None:
-    """Through SQLAlchemy's connection, whose care for errors is worth more there than what it costs."""
+def _fetch_all(connection: Connection, compiled: Compiled, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    if connection.dialect.name == "sqlite":
+        driver: Any = connection.connection.dbapi_connection
+        # All rows: a statement with RETURNING is not over before the last of them.
+        rows: Sequence[Sequence[Any]] = driver.execute(compiled.text, values).fetchall()
+        return rows
+    # Through SQLAlchemy's connection, whose care for errors is worth more there than what it costs.
     names = (name for name, _ in compiled.binds)
     given: Any = tuple(values) if compiled.is_positional else dict(zip(names, values, strict=True))
     with connection.exec_driver_sql(compiled.text, given) as result:
-        return result.one_or_none() if result.returns_rows else None
+        return result.all() if result.returns_rows else ()
 
 
 def _bind_processor(kind: Any, dialect: Dialect) -> _Processor | None:

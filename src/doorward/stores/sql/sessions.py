@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import BigInteger, bindparam, func, insert, select, update
@@ -11,11 +12,15 @@ from doorward.sessions.model import AccountMoved, Ended, Ending, EndReason, NewS
 from doorward.stores import records
 from doorward.stores.sql import accounts, live, revocations, schema, trail
 from doorward.stores.sql.live import IDLE_EXPIRES_AT, LAST_SEEN_AT, STANDS
+from doorward.stores.sql.prepared import Prepared
 from doorward.stores.sql.rows import SESSION, session_of, session_values
 from doorward.stores.sql.transaction import Transaction
 
 _session = schema.session
-_NEWEST_FIRST = (_session.c.created_at.desc(), _session.c.id.desc())
+NEWEST_FIRST = (_session.c.created_at.desc(), _session.c.id.desc())
+_OF_ACCOUNT = Prepared(
+    select(*SESSION).where(_session.c.account == bindparam("of_account"), STANDS).order_by(*NEWEST_FIRST), SESSION
+)
 
 _TOUCH = (
     update(_session)
@@ -41,9 +46,33 @@ def start(
     return Started(session=session, revocations=over.revocations)
 
 
-def of_account(tx: Transaction, *, account_id: str) -> Sequence[Session]:
-    statement = select(*SESSION).where(_session.c.account == account_id, STANDS).order_by(*_NEWEST_FIRST)
-    return tuple(session_of(row) for row in tx.connection.execute(statement, {"now": tx.now}))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Starting one session; a value, so that a runner may have a quicker way (``starting.py``)."""
+
+    new: NewSession
+    limit: int | None
+    replaces: Sequence[int]
+    ending: Ending
+
+    @property
+    def ends_nothing(self) -> bool:
+        """Whether no other session can end with this start."""
+        return self.limit is None and not self.replaces
+
+    def __call__(self, tx: Transaction) -> Started | AccountMoved:
+        return start(tx, new=self.new, limit=self.limit, replaces=self.replaces, ending=self.ending)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookSessions:
+    """Lists the live sessions of an account, the newest first; a value, as those in ``sightings.py``."""
+
+    account_id: str
+
+    def __call__(self, tx: Transaction) -> Sequence[Session]:
+        rows = _OF_ACCOUNT.all(tx, {"of_account": self.account_id, "now": tx.now})
+        return tuple(session_of(row) for row in rows)
 
 
 def touch(tx: Transaction, *, key: int, idle: timedelta) -> None:
@@ -96,5 +125,5 @@ def _end_replaced(tx: Transaction, keys: Sequence[int], ending: Ending) -> Ended
 def _end_oldest(tx: Transaction, account_id: str, keep: int, ending: Ending) -> Ended:
     """End all but the newest sessions of an account."""
     live_ones = select(_session.c.key).where(_session.c.account == account_id, STANDS)
-    too_many = live_ones.order_by(*_NEWEST_FIRST).offset(keep)
+    too_many = live_ones.order_by(*NEWEST_FIRST).offset(keep)
     return live.tell_each(tx, live.end(tx, _session.c.key.in_(too_many), ending), ending)

@@ -16,7 +16,17 @@ from doorward.ports import Page, Removed, Snapshot
 from doorward.revocation.model import Revocation
 from doorward.rotation.model import Presentation, RefreshPolicy, Taken
 from doorward.secret import Secret
-from doorward.sessions.model import AccountMoved, Ended, Ending, NewSession, Session, Sighting, Started, Step
+from doorward.sessions.model import (
+    AccountMoved,
+    Ended,
+    Ending,
+    FullSighting,
+    NewSession,
+    Session,
+    Sighting,
+    Started,
+    Step,
+)
 from doorward.stores.paging import event_before, limit_of
 from doorward.stores.sql import accounts, housekeeping, keys, numbers, restored, rotation, sessions, sightings, trail
 from doorward.stores.sql import revocations as revocation_entries
@@ -49,10 +59,10 @@ class SqlStore:
         return await self._runner.write(partial(accounts.create, account=account, actor=actor, step=step))
 
     async def account(self, account_id: str) -> Account | None:
-        return await self._runner.look_up(partial(accounts.by_id, account_id=account_id))
+        return await self._runner.look_up(accounts.LookAccount(account_id=account_id))
 
     async def account_by_email(self, email_key: str) -> Account | None:
-        return await self._runner.look_up(partial(accounts.by_email, email_key=email_key))
+        return await self._runner.look_up(accounts.LookEmail(email_key=email_key))
 
     async def accounts(self, page: Page, *, query: str = "") -> Sequence[Account]:
         return await self._runner.read(partial(accounts.find, query=query, after=page.after, limit=limit_of(page)))
@@ -90,17 +100,17 @@ class SqlStore:
     async def start_session(
         self, new: NewSession, *, limit: int | None, replaces: Sequence[int], ending: Ending
     ) -> Started | AccountMoved:
-        statement = partial(sessions.start, new=new, limit=limit, replaces=replaces, ending=ending)
+        statement = sessions.Start(new=new, limit=limit, replaces=replaces, ending=ending)
         return await self._runner.write(statement)
 
     async def session(self, key: int) -> Sighting:
         return await self._runner.look_up(sightings.Look(key=key))
 
-    async def session_by_id(self, session_id: str) -> Sighting:
-        return await self._runner.look_up(partial(sightings.sighting, session_id=session_id))
+    async def session_by_id(self, session_id: str) -> FullSighting:
+        return await self._runner.look_up(sightings.LookById(session_id=session_id))
 
     async def sessions_of(self, account_id: str) -> Sequence[Session]:
-        return await self._runner.read(partial(sessions.of_account, account_id=account_id))
+        return await self._runner.read(sessions.LookSessions(account_id=account_id))
 
     async def rotate(self, presented: Presentation, policy: RefreshPolicy, *, actor: Actor) -> Taken | Sighting:
         return await self._runner.write(rotation.Rotate(presented=presented, policy=policy, actor=actor))

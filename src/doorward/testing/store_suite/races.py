@@ -9,12 +9,13 @@ from functools import partial
 
 import pytest
 
+from doorward.accounts.model import AccountChange
 from doorward.audit.model import Action, AuditEvent
 from doorward.ports import Store
 from doorward.revocation.model import Kind
 from doorward.rotation.model import Taken
 from doorward.secret import Secret
-from doorward.sessions.model import AccountMoved, Ended, EndReason, Sighting, Started
+from doorward.sessions.model import AccountMoved, Ended, EndReason, FullSighting, Sighting, Started
 from doorward.testing.factories import IDLE, a_new_session, a_signing_key, an_account, an_ending
 from doorward.testing.store_suite.case import (
     POLICY,
@@ -29,6 +30,7 @@ from doorward.testing.store_suite.case import (
 
 RETRIED = AuditEvent(action=Action.REFRESH_RETRIED, actor=SOMEBODY)
 REUSED = AuditEvent(action=Action.REFRESH_REUSED, actor=SOMEBODY)
+DISABLED = an_ending(EndReason.ACCOUNT_DISABLED)
 ROUNDS = 12
 MANY = 100
 
@@ -62,6 +64,36 @@ class RaceCases(StoreCase):
             assert ended.sessions == (over,)
             assert over.ended_reason is EndReason.SIGNED_OUT
             assert isinstance(await rotate(), Sighting)
+
+    async def test_no_account_is_read_as_disabled_beside_a_session_that_goes_on(self, store: Store) -> None:
+        await sign_up(store)
+        for number in range(1, ROUNDS + 1):
+            account = await store.account(an_account().id)
+            assert account is not None
+            session = await start(store, number, account_version=account.version)
+            read = partial(store.session_by_id, session.id)
+            disable = partial(store.change_account, account.id, AccountChange(disabled=True), DISABLED)
+            *seen, _, after = await self.at_once(read, read, disable, read)
+            for each in (*seen, after, await read()):
+                assert isinstance(each, FullSighting)
+                assert each.session is not None
+                assert each.account is not None
+                assert (each.session.ended_at is None) == (each.account.disabled_at is None)
+            over = await read()
+            assert over.session is not None
+            assert over.session.ended_reason is EndReason.ACCOUNT_DISABLED
+            await store.change_account(account.id, AccountChange(disabled=False), DISABLED)
+
+    async def test_a_session_that_was_ended_is_not_read_as_live_again(self, store: Store) -> None:
+        await sign_up(store)
+        for number in range(1, ROUNDS + 1):
+            session = await start(store, number)
+            read = partial(store.session_by_id, session.id)
+            await self.at_once(read, partial(store.end_session, session.id, an_ending()), read)
+            for seen in await self.at_once(read, read):
+                assert isinstance(seen, FullSighting)
+                assert seen.session is not None
+                assert seen.session.ended_reason is EndReason.SIGNED_OUT
 
     async def test_a_session_is_ended_once(self, store: Store) -> None:
         await sign_up(store)

@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 
+from doorward.accounts.model import AccountChange
 from doorward.audit.model import Action, Origin
 from doorward.ports import Page, Store
 from doorward.revocation.model import Kind, Revocation
@@ -40,6 +44,48 @@ class SessionCases(StoreCase):
         assert told_by(seen) == told_by(expected)
         assert told_by(await store.session_by_id(new.id)) == told_by(expected)
         assert await actions(store, session=new.id) == [Action.SESSION_STARTED]
+
+    async def test_a_session_is_read_by_its_public_id_with_its_whole_account(
+        self, store: Store, clock: FakeClock
+    ) -> None:
+        await sign_up(store, 1, name="Ada", roles=("admin",))
+        await sign_up(store, 2)
+        first, second = await start(store, 1), await start(store, 2, account=an_account(2).id)
+        found = await self.at_once(*(partial(store.session_by_id, each.id) for each in (first, second, first)))
+        ada, bob = an_account(1, name="Ada", roles=("admin",)), an_account(2)
+        assert [(seen.session, seen.account) for seen in found] == [(first, ada), (second, bob), (first, ada)]
+        assert {seen.at for seen in found} == {clock()}
+
+    async def test_an_account_is_read_with_a_session_as_it_is_now(self, store: Store) -> None:
+        await sign_up(store)
+        session = await start(store)
+        await store.change_account(an_account().id, AccountChange(name="Countess"), an_ending())
+        seen = await store.session_by_id(session.id)
+        assert (seen.session, seen.account) == (session, an_account(name="Countess"))
+
+    async def test_a_session_that_has_ended_is_read_by_its_public_id_with_the_reason(self, store: Store) -> None:
+        await sign_up(store)
+        session = await start(store)
+        await store.end_session(session.id, an_ending(EndReason.SIGNED_OUT))
+        seen = await store.session_by_id(session.id)
+        assert seen.session is not None
+        assert (seen.session.ended_reason, seen.account) == (EndReason.SIGNED_OUT, an_account())
+
+    async def test_what_is_read_at_once_is_answered_to_who_asked(self, store: Store) -> None:
+        await sign_up(store, 1)
+        await sign_up(store, 2)
+        first, second = await start(store, 1), await start(store, 2, account=an_account(2).id)
+        reads: list[Callable[[], Coroutine[Any, Any, object]]] = [
+            partial(store.sessions_of, an_account(2).id),
+            partial(store.account, an_account(1).id),
+            partial(store.account_by_email, an_account(2).email_key),
+            partial(store.sessions_of, an_account(1).id),
+            partial(store.sessions_of, "nobody"),
+            partial(store.account, "nobody"),
+            partial(store.account_by_email, "nobody@example.com"),
+        ]
+        found = await self.at_once(*reads)
+        assert found == [(second,), an_account(1), an_account(2), (first,), (), None, None]
 
     async def test_an_unknown_session_is_none(self, store: Store, clock: FakeClock) -> None:
         for seen in (await store.session(404), await store.session_by_id("nobody")):
