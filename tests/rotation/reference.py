@@ -64,7 +64,8 @@ class Rules:
     Args:
         decide: step 3.
         rest: in the place of the policy's.
-        atomic: step 2 is one statement, not a look and then a write.
+        atomic: step 2 is one statement, not a look and then a write by a server that has not heard of an end in
+            between; one that has ends the session again, for the same reason.
         statement_sees_ends: step 2 looks whether the session is live.
         compares: what is written in step 3 takes the place of what was judged, and of nothing else.
         reuse_commits: the end of a session survives the refusal that follows it.
@@ -146,7 +147,7 @@ class Reference:
                 rotated = next_generation(seen, presented, now=self._clock(), policy=self._policy)
                 self._tables.rows[key] = rotated
                 self._tables.events.append((f"rotated to {rotated.generation}",))
-                if is_revoked(rotated, self.live):
+                if self._rules.atomic and is_revoked(rotated, self.live):
                     if crash == "after the commit":
                         return UNKNOWN
                     self._end_again([rotated], self.live)

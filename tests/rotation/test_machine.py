@@ -40,7 +40,7 @@ EXAMPLES = 15 if os.environ.get("CI") else 25
 
 HUNT = settings(
     HISTORIES,
-    max_examples=3000,
+    max_examples=1000,
     derandomize=True,
     database=None,
     # The first broken promise will do: none has to be small.
