@@ -90,14 +90,14 @@ def cluster() -> Iterator[ValkeyCluster]:
         yield nodes
 
 
-def test_postgres_tells_by_itself_and_without_both_there_is_nothing() -> None:
+def test_each_database_announces_in_its_way_and_the_memory_of_one_process_to_nobody() -> None:
     found: list[Announcements | None] = [
         open_announcements(database, redis_url=redis_url)
         for database in ("postgresql://127.0.0.1/x", "sqlite:///x.db")
         for redis_url in ("redis://127.0.0.1", None)
     ]
-    assert [type(each).__name__ for each in found] == [
-        "PostgresAnnouncements", "PostgresAnnouncements", "RedisAnnouncements", "NoneType",
+    assert [type(each).__name__ for each in [*found, open_announcements("memory:")]] == [
+        "PostgresAnnouncements", "PostgresAnnouncements", "RedisAnnouncements", "SqliteAnnouncements", "NoneType",
     ]  # fmt: skip
 
 

@@ -94,9 +94,9 @@ async def each_operation(auth: Doorward, signed_in: SignedIn, proxy: TcpProxy, *
     for operation in ("refresh", "sessions", "ping", "sign in", "sign out"):
         proxy.reset()
         if noticed:
-            # Enough turns for the loop to read what its kernel knows.
+            # Enough turns for the loop to read what its kernel knows, and time for the kernel to know it.
             for _ in range(20):
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
         match operation:
             case "refresh":
                 token = next_token(await auth.refresh(token, origin=HOME))
