@@ -56,8 +56,9 @@ LOWEST = ROOT / ".dev" / f"lowest-{sys.version_info.major}.{sys.version_info.min
 TOUCHING_DEPENDENCIES = tuple(
     f"tests/{name}"
     for name in (
-        *("authenticators", "cli", "frameworks", "http", "keys", "pages", "server", "sessions", "stores", "tokens"),
-        *("verifier", "web", "test_packaging.py", "test_places.py"),
+        *("authenticators", "http", "keys", "sessions", "tokens", "verifier"),
+        *("stores/test_postgres.py", "stores/test_sqlite.py"),
+        *("web/django", "web/test_flask.py", "web/test_looked.py"),
     )
 )
 # What Doorward is measured beside, and what that asks for: in an environment of its own, never in .venv or the lock.
