@@ -154,6 +154,11 @@ def logging_put_back() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level, hook = root.handlers[:], root.level, sys.excepthook
     raises = logging.raiseExceptions
+    for name in ("uvicorn", "uvicorn.error"):
+        # As uvicorn finds them: a server that ran in this process before may have set them up.
+        theirs = logging.getLogger(name)
+        theirs.disabled, theirs.propagate = False, True
+        theirs.setLevel(logging.NOTSET)
     with warnings.catch_warnings():
         yield
     logging.captureWarnings(capture=False)
